@@ -1,0 +1,1 @@
+"""Brain regions, one a file, and the assemblies made of them."""

@@ -1,0 +1,252 @@
+"""A decoder-only transformer: the slow weights that the night writes into.
+
+The architecture is Llama's (RMSNorm, rotary positions, SwiGLU, grouped-query attention) with the
+parameter names of its public checkpoints, so a directory with ``config.json`` and
+``model.safetensors`` of that family loads as it is.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neurosim.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """Shape of the network; field names as in the family's ``config.json``.
+
+    Parameters
+    ----------
+    vocab_size, hidden_size, intermediate_size, num_hidden_layers : int
+    num_attention_heads, num_key_value_heads : int
+        The second divides the first (grouped-query attention, Ainslie et al., 2023).
+    max_position_embeddings : int [tokens]
+    rope_theta : float
+        Base of the rotary angles (Su et al., 2021, eq. 15).
+    rms_norm_eps : float
+    tie_word_embeddings : bool
+        Read-out uses the embedding matrix (Press & Wolf, 2017).
+    """
+
+    vocab_size: int = 2048
+    hidden_size: int = 128
+    intermediate_size: int = 352
+    num_hidden_layers: int = 4
+    num_attention_heads: int = 4
+    num_key_value_heads: int = 4
+    max_position_embeddings: int = 128
+    rope_theta: float = 10_000.0
+    rms_norm_eps: float = 1e-5
+    tie_word_embeddings: bool = True
+
+    def __post_init__(self) -> None:
+        heads, groups = self.num_attention_heads, self.num_key_value_heads
+        if self.hidden_size % heads or heads % groups:
+            raise ConfigError(
+                f"TransformerConfig.num_attention_heads: expected a divisor of hidden_size "
+                f"{self.hidden_size} and a multiple of num_key_value_heads {groups}, got {heads}; "
+                f"change one of the three"
+            )
+
+    @classmethod
+    def from_mapping(cls, values: dict[str, Any]) -> "TransformerConfig":
+        """Take the known keys of a ``config.json``; refuse another architecture."""
+        family = values.get("model_type", "llama")
+        if family != "llama":
+            raise ConfigError(
+                f"TransformerConfig.model_type: expected llama, got {family}; "
+                f"give a directory of a Llama-family model"
+            )
+        known = {field.name for field in fields(cls)}
+        taken = {key: value for key, value in values.items() if key in known}
+        return cls(**taken)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the content of a ``config.json``."""
+        return {"model_type": "llama", **asdict(self)}
+
+
+class WritableLinear(nn.Linear):
+    """A linear map with a frozen backbone and a low-rank part that the night may write.
+
+    ``y = x W^T + x A^T B^T`` with ``A (rank, in)`` and ``B (out, rank)``; without an adapter it is
+    a plain linear map. Source: Hu et al. (2022), LoRA, eq. 3, their alpha equal to the rank.
+    """
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__(n_in, n_out, bias=False)
+        self.adapter_in: nn.Parameter | None = None
+        self.adapter_out: nn.Parameter | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``x (..., in)`` to ``(..., out)``."""
+        y = functional.linear(x, self.weight)
+        if self.adapter_in is not None and self.adapter_out is not None:
+            y = y + functional.linear(functional.linear(x, self.adapter_in), self.adapter_out)
+        return y
+
+    def grow(self, rank: int, generator: torch.Generator) -> None:
+        """Add a silent adapter: A random with variance 1/in, B zero, so the map is unchanged."""
+        scale = self.in_features**-0.5
+        start = torch.randn(rank, self.in_features, generator=generator) * scale
+        self.adapter_in = nn.Parameter(start.to(self.weight))
+        self.adapter_out = nn.Parameter(self.weight.new_zeros(self.out_features, rank))
+
+    @torch.no_grad()
+    def merge(self, share: float = 1.0) -> None:
+        """Write ``share`` of the adapter into the backbone and drop it."""
+        if self.adapter_in is not None and self.adapter_out is not None:
+            self.weight += share * (self.adapter_out @ self.adapter_in)
+        self.adapter_in = self.adapter_out = None
+
+
+class Cache:
+    """Keys and values of the tokens read so far, one pair a layer."""
+
+    def __init__(self, config: TransformerConfig, batch: int, length: int) -> None:
+        depth = config.hidden_size // config.num_attention_heads
+        shape = (config.num_hidden_layers, batch, config.num_key_value_heads, length, depth)
+        self.keys = torch.zeros(shape)
+        self.values = torch.zeros(shape)
+        self.read = 0
+
+    def keep(self, rows: Tensor) -> None:
+        """Drop all sequences but `rows`."""
+        self.keys, self.values = self.keys[:, rows], self.values[:, rows]
+
+
+class Attention(nn.Module):
+    """Causal self-attention with rotary positions."""
+
+    def __init__(self, config: TransformerConfig, layer: int) -> None:
+        super().__init__()
+        self.layer = layer
+        self.heads, self.groups = config.num_attention_heads, config.num_key_value_heads
+        self.depth = config.hidden_size // self.heads
+        self.q_proj = WritableLinear(config.hidden_size, self.heads * self.depth)
+        self.k_proj = WritableLinear(config.hidden_size, self.groups * self.depth)
+        self.v_proj = WritableLinear(config.hidden_size, self.groups * self.depth)
+        self.o_proj = WritableLinear(self.heads * self.depth, config.hidden_size)
+
+    def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], cache: Cache | None) -> Tensor:
+        """Attend from each token to itself and the ones before it."""
+        batch, length, _ = x.shape
+        query = self.q_proj(x).view(batch, length, self.heads, self.depth).transpose(1, 2)
+        key = self.k_proj(x).view(batch, length, self.groups, self.depth).transpose(1, 2)
+        value = self.v_proj(x).view(batch, length, self.groups, self.depth).transpose(1, 2)
+        query, key = _rotate(query, *angles), _rotate(key, *angles)
+        mask, causal = None, True
+        if cache is not None:
+            span = cache.read + length
+            cache.keys[self.layer, :, :, cache.read : span] = key
+            cache.values[self.layer, :, :, cache.read : span] = value
+            if cache.read:
+                key, value = cache.keys[self.layer, :, :, :span], cache.values[self.layer, :, :, :span]
+                causal = False
+                if length > 1:
+                    mask = torch.ones(length, span, dtype=torch.bool).tril(cache.read)
+        mixed = functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, is_causal=causal, enable_gqa=self.groups < self.heads
+        )
+        return self.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
+
+
+class FeedForward(nn.Module):
+    """SwiGLU (Shazeer, 2020, eq. 6)."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.gate_proj = WritableLinear(config.hidden_size, config.intermediate_size)
+        self.up_proj = WritableLinear(config.hidden_size, config.intermediate_size)
+        self.down_proj = WritableLinear(config.intermediate_size, config.hidden_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map each token by itself."""
+        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each behind a norm and beside a residual path."""
+
+    def __init__(self, config: TransformerConfig, layer: int) -> None:
+        super().__init__()
+        self.input_layernorm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.self_attn = Attention(config, layer)
+        self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.mlp = FeedForward(config)
+
+    def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], cache: Cache | None) -> Tensor:
+        """Apply both residual steps."""
+        x = x + self.self_attn(self.input_layernorm(x), angles, cache)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class _Trunk(nn.Module):
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(Block(config, k) for k in range(config.num_hidden_layers))
+        self.norm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+
+class Transformer(nn.Module):
+    """Decoder-only language model.
+
+    Parameters
+    ----------
+    config : TransformerConfig
+    """
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.model = _Trunk(config)
+        self.lm_head: nn.Linear | None = None
+        if not config.tie_word_embeddings:
+            self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        depth = config.hidden_size // config.num_attention_heads
+        pace = config.rope_theta ** (-torch.arange(0, depth, 2).float() / depth)
+        turns = torch.outer(torch.arange(config.max_position_embeddings).float(), pace)
+        turns = torch.cat((turns, turns), dim=-1)
+        self.register_buffer("cosine", turns.cos(), persistent=False)
+        self.register_buffer("sine", turns.sin(), persistent=False)
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw all matrices from N(0, 0.02^2), residual outputs scaled by depth (Radford, 2019)."""
+        residual = 0.02 * (2 * self.config.num_hidden_layers) ** -0.5
+        with torch.no_grad():
+            for name, parameter in self.named_parameters():
+                if parameter.dim() > 1:
+                    scale = residual if name.endswith(("o_proj.weight", "down_proj.weight")) else 0.02
+                    parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
+
+    def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
+        """Return the hidden states ``(batch, length, hidden)`` of ``tokens (batch, length)``."""
+        start = cache.read if cache is not None else 0
+        span = start + tokens.shape[1]
+        angles = (self.cosine[start:span], self.sine[start:span])
+        x = self.model.embed_tokens(tokens)
+        for block in self.model.layers:
+            x = block(x, angles, cache)
+        if cache is not None:
+            cache.read = span
+        return self.model.norm(x)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Read out ``(..., vocab)`` from hidden states."""
+        head = self.lm_head or self.model.embed_tokens
+        return functional.linear(hidden, head.weight)
+
+    def writable(self) -> list[tuple[str, WritableLinear]]:
+        """List the maps that can carry an adapter."""
+        return [(n, m) for n, m in self.named_modules() if isinstance(m, WritableLinear)]
+
+
+def _rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    half = x.shape[-1] // 2
+    turned = torch.cat((-x[..., half:], x[..., :half]), dim=-1)
+    return x * cosine + turned * sine

@@ -1,0 +1,138 @@
+"""One style for all figures: colours that stay with a name, units on axes, shaded intervals."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from numpy.typing import ArrayLike
+
+from neurosim.storage import atomic_write_bytes
+
+if TYPE_CHECKING:  # Matplotlib is slow to import; only drawing needs it.
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+# Okabe & Ito; Wong (2011), Points of view: Color blindness, Nature Methods 8, 441.
+_COLOUR_OF_ARM = {
+    "night": "#0072B2",
+    "naive": "#D55E00",
+    "raw replay": "#E69F00",
+    "no REM": "#56B4E9",
+    "no gate": "#CC79A7",
+    "dense codes": "#009E73",
+    "no sleep": "#000000",
+}
+# Paul Tol's muted scheme, which stays apart from the above in hue and for the colour-blind.
+_COLOURS_OF_OTHERS = (
+    "#332288",
+    "#88CCEE",
+    "#44AA99",
+    "#117733",
+    "#999933",
+    "#DDCC77",
+    "#CC6677",
+    "#882255",
+    "#AA4499",
+)
+_STYLE = {
+    "figure.constrained_layout.use": True,
+    "figure.figsize": (6.4, 4.0),
+    "savefig.dpi": 150,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+    "image.cmap": "cividis",  # Alike for all eyes, and in grey.
+}
+
+
+def colour(learner_name: str) -> str:
+    """Return the colour that belongs to a name, the same in every figure and every run.
+
+    The arms of the house have fixed colours; any other name gets one by its hash, so that two of
+    these may share one.
+
+    Parameters
+    ----------
+    learner_name : str
+        Name of a learner, rule or arm.
+
+    Returns
+    -------
+    str
+        As ``#RRGGBB``.
+    """
+    if learner_name in _COLOUR_OF_ARM:
+        return _COLOUR_OF_ARM[learner_name]
+    digest = hashlib.sha256(learner_name.encode()).digest()
+    return _COLOURS_OF_OTHERS[int.from_bytes(digest[:8], "big") % len(_COLOURS_OF_OTHERS)]
+
+
+@contextlib.contextmanager
+def style() -> Iterator[None]:
+    """Draw in the house style within a ``with``; settings outside stay as they were."""
+    import matplotlib
+
+    with matplotlib.rc_context(_STYLE):  # type: ignore[arg-type]
+        yield
+
+
+def figure_bytes(figure: Figure) -> bytes:
+    """Return a figure as PNG; equal figures give equal bytes."""
+    buffer = io.BytesIO()
+    # Without Matplotlib's version in it, so that the bytes depend on the picture only.
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure as PNG, atomically.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be written; an old one is untouched then.
+    """
+    atomic_write_bytes(path, figure_bytes(figure))
+
+
+def label(axis: Axis, quantity: str, unit: str = "") -> None:
+    """Name an axis ``quantity (unit)``.
+
+    Parameters
+    ----------
+    axis : matplotlib Axis
+        Such as ``axes.xaxis``.
+    quantity : str
+        What is drawn.
+    unit : str
+        Its unit as drawn; empty if there is none.
+    """
+    axis.set_label_text(f"{quantity} ({unit})" if unit else quantity)
+
+
+def shade(
+    axes: Axes, x: ArrayLike, mean: ArrayLike, low: ArrayLike, high: ArrayLike, name: str
+) -> None:
+    """Draw a mean as a line within its shaded interval, in the colour of `name`.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+        Where to draw.
+    x, mean, low, high : (n,) array-like
+        Abscissa, mean and limits of the interval.
+    name : str
+        Name in the legend, and key of the colour.
+    """
+    axes.fill_between(x, low, high, color=colour(name), alpha=0.2, linewidth=0)
+    axes.plot(x, mean, color=colour(name), label=name)

@@ -1,0 +1,95 @@
+"""What a piece of work costs: wall time, processor time and memory."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+# The kernel counts kibibytes on Linux and bytes on macOS.
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+class ResourceMeter:
+    """Measure the block of a ``with``; read it during the block or after.
+
+    Attributes
+    ----------
+    seconds : float [s]
+        Wall time.
+    cpu_seconds : float [s]
+        Processor time of all threads, and of the child processes that have ended.
+    peak_rss_mb : float [MB]
+        Largest resident memory of this process since it started, or of a child that has ended;
+        the system keeps no count for a block alone.
+    """
+
+    def __init__(self) -> None:
+        self._start: tuple[float, float] | None = None
+        self._stop: tuple[float, float, float] | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the block [s]."""
+        return self._end()[0] - self._begin()[0]
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time of the block [s]."""
+        return self._end()[1] - self._begin()[1]
+
+    @property
+    def peak_rss_mb(self) -> float:
+        """Largest resident memory by the end of the block [MB, 10^6 bytes]."""
+        return self._end()[2]
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the three measures by name."""
+        return {
+            "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
+            "peak_rss_mb": self.peak_rss_mb,
+        }
+
+    def __enter__(self) -> Self:
+        """Start the clock."""
+        self._stop = None
+        self._start = _now()[:2]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop the clock."""
+        self._stop = _now()
+
+    def _begin(self) -> tuple[float, float]:
+        return self._start if self._start is not None else _now()[:2]
+
+    def _end(self) -> tuple[float, float, float]:
+        return self._stop if self._stop is not None else _now()
+
+
+def _now() -> tuple[float, float, float]:
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    peak = max(_own_peak_bytes(own.ru_maxrss * _RSS_UNIT), children.ru_maxrss * _RSS_UNIT)
+    return time.perf_counter(), cpu, peak / 1e6
+
+
+def _own_peak_bytes(reported: int) -> int:
+    # Linux hands ru_maxrss down from parent to child, so that a small worker of a big program
+    # would be called big; the high-water mark in /proc is the process's own.
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return reported
+    marks = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(marks[0]) * 1024 if marks else reported
