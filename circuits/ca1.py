@@ -5,9 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from circuits.ca3 import log_odds
 from neurosim.codes import SparseCode
 from neurosim.contracts import Rule
 from neurosim.projections import SparseProjection
+
+TRUST = 0.999
+"""Trust in a CA3 state when it is read out."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,8 @@ class CA1Config:
 class CA1:
     """Learn in one shot which entorhinal item a CA3 state belongs to.
 
-    The read-out is that of `circuits.ca3`: log odds of clipped synapses, with the load of the
-    item cell as prior, so that a frequent token does not answer for every state.
+    The read-out is that of `circuits.ca3.log_odds`: a frequent item, whose cells are loaded, does
+    not answer for every state.
 
     Parameters
     ----------
@@ -49,9 +53,6 @@ class CA1:
         return self.schaffer.learn(self.rule, state, item, sign)
 
     def decode(self, state: SparseCode) -> NDArray[np.float32]:
-        """Return the activity ``(n_item,)`` of the entorhinal item cells."""
+        """Return the activity ``(n_item,)`` [nats a synapse] of the entorhinal item cells."""
         drive = self.schaffer.drive(state)
-        load = np.clip(self.schaffer.load_by_post(), 0.005, 0.998)
-        silent = drive.connected - drive.potentiated
-        score = drive.potentiated * np.log(0.999 / load) + silent * np.log(0.001 / (1 - load))
-        return (score / np.maximum(drive.connected, 1e-3)).astype(np.float32)
+        return log_odds(self.schaffer, drive, TRUST) / np.maximum(drive.connected, 1.0)

@@ -1,6 +1,5 @@
 """CA3: one-shot storage in sparse recurrent synapses, completion and spontaneous replay."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,12 +10,20 @@ from numpy.typing import NDArray
 from circuits.homeostasis import Homeostasis
 from neurosim.codes import SparseCode
 from neurosim.contracts import Rule
+from neurosim.errors import ConfigError
 from neurosim.projections import Drive, SparseProjection
 
-import os
-BETA=float(os.environ.get('BETA','1'))
-HIT = 0.98
-HITS=(.1,.2,.4,.6,.8,.98)
+CERTAIN = 0.9999
+"""Trust in a source that is exact: one silent synapse all but rules a cell out."""
+
+FALLING = (0.1, 0.2, 0.4, 0.6, 0.8, 0.98)
+"""Trust in the present state while it falls into an attractor: little at first, then all."""
+
+ALLY = 0.3
+"""Trust in a cue's states: words before the fragment are missing from their context."""
+
+BASE_DEPTH = 3
+"""Strength [counts] of an auto-association without salience."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +40,13 @@ class CA3Config:
         Fraction of the target cells that one cell reaches, in every recurrent projection.
     mossy_fan_out : int
         Sequence cells that one granule cell reaches.
+    index_bias : float
+        Drive that the structural synapses of the index give a state, in standard deviations: the
+        same word after the same words is a partly other state in another episode.
     settle_steps : int
         Longest run of attractor steps.
-    fatigue : float
-        Drive a cell loses after each replay it took part in, as a fraction of a full drive.
+    fatigue : float [counts]
+        Drive an index cell loses for each replay it took part in.
     recovery : float
         Fraction of the fatigue left one replay later.
     """
@@ -47,9 +57,17 @@ class CA3Config:
     k_sequence: int = 40
     connectivity: float = 0.25
     mossy_fan_out: int = 14
-    settle_steps: int = 12
-    fatigue: float = float(os.environ.get("FAT","1"))
+    index_bias: float = 0.7
+    settle_steps: int = 16
+    fatigue: float = 4.0
     recovery: float = 0.98
+
+    def __post_init__(self) -> None:
+        for k, n in (("k_index", self.n_index), ("k_sequence", self.n_sequence)):
+            if not 0 < getattr(self, k) <= n:
+                raise ConfigError.expected(
+                    self, k, f"1..{n} active cells", getattr(self, k), "choose about one per cent"
+                )
 
 
 class Episode(NamedTuple):
@@ -63,12 +81,17 @@ class CA3:
     """Recurrent memory of episodes.
 
     An episode is an index (cells that fire throughout) and a chain of states. Storing it
-    potentiates, once each, ``index -> index`` (auto-association), ``index -> first state``
-    (onset), ``index -> state`` (gate), ``state -> index`` (binding) and, with the delay of one
-    step, ``state -> next state`` (chain). Every cell is scored by the log odds of its clipped
-    synapses, ``sum_i log(p1/q_j)`` over the potentiated and ``log((1-p1)/(1-q_j))`` over the
-    silent ones, with q_j the load of the cell itself, and the k best fire: a cell that everything
-    drives (a hub) has q near one and says nothing.
+    potentiates ``item -> index`` (perforant path), ``index -> index`` (auto-association),
+    ``index -> first state`` (onset), ``index -> state`` (gate), ``state -> index`` (binding) and,
+    with the delay of one step, ``state -> next state`` (chain).
+
+    Every cell j is scored by the log odds of its clipped synapses. With n active connected
+    synapses of which m are potentiated, with q_j the load of the cell (the fraction of all its
+    synapses that is potentiated) and with p the trust in the source,
+
+    ``score_j = m log(p_j / q_j) + (n - m) log((1 - p_j) / (1 - q_j)),  p_j = p + (1 - p) q_j``
+
+    and the k best fire. A hub, which everything drives, has q near one and says nothing.
 
     Parameters
     ----------
@@ -82,9 +105,11 @@ class CA3:
 
     References
     ----------
-    Willshaw et al. (1969); Marr (1971); Teyler & DiScenna (1986) (hippocampal index);
+    Willshaw et al. (1969); Marr (1971); Teyler & DiScenna (1986) Behav. Neurosci. 100:147 (index);
     Buckingham & Willshaw (1993) Network 4:441 (thresholds under partial connectivity);
-    Lansner & Ekeberg (1989) (log-odds read-out); Sompolinsky & Kanter (1986) (delayed chain).
+    Lansner & Ekeberg (1989) Int. J. Neural Syst. 1:77 (log-odds read-out);
+    Sompolinsky & Kanter (1986) Phys. Rev. Lett. 57:2861 (delayed association).
+    Ours: the trust p that grows while the state settles.
     """
 
     def __init__(
@@ -96,13 +121,14 @@ class CA3:
         rng: np.random.Generator,
     ) -> None:
         self.config, self.rule = config, rule
+        index, sequence = config.n_index, config.n_sequence
 
         def project(name: str, n_pre: int, n_post: int) -> SparseProjection:
             fan_out = max(1, round(config.connectivity * n_post))
             return SparseProjection(name, n_pre, n_post, fan_out, rng)
 
-        index, sequence = config.n_index, config.n_sequence
-        self.mossy = SparseProjection("mossy", n_granule, sequence, config.mossy_fan_out, rng)
+        fan_out = min(config.mossy_fan_out, sequence)
+        self.mossy = SparseProjection("mossy", n_granule, sequence, fan_out, rng)
         self.perforant = project("perforant", n_item, index)
         self.auto = project("auto", index, index)
         self.onset = project("onset", index, sequence)
@@ -117,7 +143,16 @@ class CA3:
         """The projections that hold memories."""
         return (self.perforant, self.auto, self.onset, self.gate, self.binding, self.chain)
 
-    def detonate(self, granules: Sequence[SparseCode], z: NDArray[np.float32], index=None) -> list[SparseCode]:
+    def mature(self, granules: Sequence[SparseCode], z: NDArray[np.float32]) -> None:
+        """Let each sequence cell learn what mossy drive is usual for it."""
+        self.homeostasis.learn(self._mossy_drive(granules, z))
+
+    def detonate(
+        self,
+        granules: Sequence[SparseCode],
+        z: NDArray[np.float32],
+        index: SparseCode | None = None,
+    ) -> list[SparseCode]:
         """Let the mossy fibres of each granule code fire their sequence cells.
 
         Parameters
@@ -125,26 +160,21 @@ class CA3:
         granules : sequence of SparseCode
         z : (n_steps, n_granule) float32
             Drive of the granule cells; strongly driven cells count more.
+        index : SparseCode, optional
+            The episode's index, whose structural synapses bias the choice.
         """
-        drive = self.homeostasis.normalise(self.mossy_drive(granules, z))
+        drive = self.homeostasis.normalise(self._mossy_drive(granules, z))
         if index is not None:
             bias = self.gate.drive(index).connected
-            drive = drive + BETA * (bias - bias.mean()) / bias.std()
+            drive = drive + self.config.index_bias * (bias - bias.mean()) / bias.std()
         return [SparseCode.winners(row, self.config.k_sequence) for row in drive]
 
-    def mature(self, granules, z) -> None:
-        self.homeostasis.learn(self.mossy_drive(granules, z))
-
-    def mossy_drive(self, granules, z) -> NDArray[np.float32]:
-        """Return the mossy drive of each sequence cell."""
-        return np.stack([self.mossy.drive(g, gain).connected for g, gain in zip(granules, z, strict=True)])
-
     def recruit(self, rng: np.random.Generator) -> SparseCode:
-        """Draw an index for a new episode: young cells, chosen by nothing but chance."""
+        """Draw an index for a new episode: chosen by nothing but chance."""
         return SparseCode.random(self.config.n_index, self.config.k_index, rng)
 
     def write(
-        self, episode: Episode, items: Sequence[SparseCode], strength: int, sign: int = 1
+        self, episode: Episode, items: Sequence[SparseCode], depth: int, sign: int = 1
     ) -> int:
         """Potentiate (or with sign -1 take back) the synapses of an episode.
 
@@ -153,8 +183,8 @@ class CA3:
         episode : Episode
         items : sequence of SparseCode
             Entorhinal item code of each state.
-        strength : int [counts]
-            Of the auto-association: salient episodes lie in deeper attractors.
+        depth : int [counts]
+            Strength of the auto-association: salient episodes lie in deeper attractors.
         sign : int
             +1 or -1.
 
@@ -164,54 +194,49 @@ class CA3:
             Synaptic events.
         """
         index, states = episode
-        learn = self.rule
-        events = self.auto.learn(learn, index, index, sign * strength)
-        events += self.onset.learn(learn, index, states[0], sign)
+        events = self.deepen(index, sign * depth)
+        events += self.onset.learn(self.rule, index, states[0], sign)
         for item, state in zip(items, states, strict=True):
-            events += self.perforant.learn(learn, item, index, sign)
-            events += self.gate.learn(learn, index, state, sign)
-            events += self.binding.learn(learn, state, index, sign)
+            events += self.perforant.learn(self.rule, item, index, sign)
+            events += self.gate.learn(self.rule, index, state, sign)
+            events += self.binding.learn(self.rule, state, index, sign)
         for state, following in zip(states, states[1:], strict=False):
-            events += self.chain.learn(learn, state, following, sign)
+            events += self.chain.learn(self.rule, state, following, sign)
         return events
 
-    def strength_of(self, index: SparseCode) -> int:
+    def deepen(self, index: SparseCode, depth: int) -> int:
+        """Strengthen (or with a negative depth weaken) one attractor; return synaptic events."""
+        return self.auto.learn(self.rule, index, index, depth)
+
+    def depth(self, index: SparseCode) -> int:
         """Return the depth of an attractor: the median count among its own synapses."""
         slots = self.auto.coincident(index, index)
         return int(np.median(self.auto.weights.reshape(-1)[slots])) if slots.size else 0
 
-    def settle(
-        self, start: SparseCode, evidence: NDArray[np.float32] | float = 0.0
-    ) -> tuple[SparseCode, bool]:
+    def settle(self, start: SparseCode) -> tuple[SparseCode, bool]:
         """Fall into the nearest attractor of the index cells.
-
-        Parameters
-        ----------
-        start : SparseCode of n_index
-        evidence : (n_index,) float32
-            Lasting drive from outside, such as a cue.
 
         Returns
         -------
         (SparseCode, bool)
-            The last state, and whether it was reached twice (a fixed point).
+            The last state, and whether it is a fixed point.
         """
         index = start
         for step in range(self.config.settle_steps):
-            hit = HITS[min(step, len(HITS) - 1)]
-            score = _log_odds(self.auto, self.auto.drive(index), hit) + evidence - self.fatigue
+            trust = FALLING[min(step, len(FALLING) - 1)]
+            score = log_odds(self.auto, self.auto.drive(index), trust)
             following = SparseCode.winners(score, self.config.k_index)
-            if following == index and step >= len(HITS):
+            if following == index and step >= len(FALLING):
                 return index, True
             index = following
         return index, False
 
-    def cue(
+    def complete(
         self, items: Sequence[SparseCode], states: Sequence[SparseCode]
-    ) -> NDArray[np.float32]:
-        """Return the evidence ``(n_index,)`` a cue gives for each index cell.
+    ) -> tuple[SparseCode, bool]:
+        """Settle from the evidence of a cue.
 
-        A token that is part of many episodes says little: entorhinal cells count by the log of
+        An item that is part of many episodes says little: entorhinal cells count by the log of
         their own load.
         """
         gain = -np.log(np.clip(self.perforant.load_by_pre(), 1e-4, 0.999)).astype(np.float32)
@@ -220,8 +245,8 @@ class CA3:
             drive = self.perforant.drive(item, gain)
             evidence += drive.potentiated - 0.5 * drive.connected
         for state in states:
-            evidence += _log_odds(self.binding, self.binding.drive(state), 0.3)
-        return evidence
+            evidence += log_odds(self.binding, self.binding.drive(state), ALLY)
+        return self.settle(SparseCode.winners(evidence, self.config.k_index))
 
     def first_state(self, index: SparseCode) -> tuple[SparseCode, float]:
         """Return the state an index starts from, and how well its synapses agree (0..1)."""
@@ -231,27 +256,52 @@ class CA3:
         """Return the state that follows, and how well its synapses agree (0..1)."""
         return self._next((self.chain, state), (self.gate, index))
 
+    def spontaneous(self, rng: np.random.Generator) -> tuple[SparseCode, bool]:
+        """Start from noise and settle; the cells that fired tire.
+
+        Noise decides which attractor is near, its depth (salience) widens the basin, and fatigue
+        moves the next burst elsewhere.
+        """
+        noise = SparseCode.random(self.config.n_index, self.config.k_index, rng)
+        drive = self.auto.strength(noise) - self.fatigue
+        drive += 1e-3 * rng.random(self.config.n_index, dtype=np.float32)
+        index, settled = self.settle(SparseCode.winners(drive, self.config.k_index))
+        self.fatigue *= self.config.recovery
+        self.fatigue[index.active] += self.config.fatigue
+        return index, settled
+
+    def _mossy_drive(
+        self, granules: Sequence[SparseCode], z: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        drives = [self.mossy.drive(g, gain).connected for g, gain in zip(granules, z, strict=True)]
+        return np.stack(drives)
+
     def _next(self, *sources: tuple[SparseProjection, SparseCode]) -> tuple[SparseCode, float]:
         drives = [(projection, projection.drive(pre)) for projection, pre in sources]
-        score = sum(_log_odds(projection, drive, 0.9999) for projection, drive in drives)
+        score = sum(log_odds(projection, drive, CERTAIN) for projection, drive in drives)
         winners = SparseCode.winners(np.asarray(score), self.config.k_sequence)
         potentiated = sum(float(d.potentiated[winners.active].sum()) for _, d in drives)
         connected = sum(float(d.connected[winners.active].sum()) for _, d in drives)
         return winners, potentiated / max(connected, 1.0)
 
-    def spontaneous(self, rng: np.random.Generator) -> tuple[SparseCode, bool]:
-        start = SparseCode.random(self.config.n_index, self.config.k_index, rng)
-        depth = self.auto.strength(start) - self.fatigue
-        depth += 1e-3 * rng.random(self.config.n_index, dtype=np.float32)
-        index, settled = self.settle(SparseCode.winners(depth, self.config.k_index))
-        self.fatigue *= self.config.recovery
-        self.fatigue[index.active] += self.config.fatigue
-        return index, settled
 
+def log_odds(projection: SparseProjection, drive: Drive, trust: float) -> NDArray[np.float32]:
+    """Score every target cell by its clipped synapses (formula in `CA3`).
 
-def _log_odds(projection, drive, hit=HIT):
-    load = np.clip(projection.load_by_post(), 0.005, 0.998)
-    p = hit + (1 - hit) * load
-    potentiated, silent = drive.potentiated, drive.connected - drive.potentiated
-    score = potentiated * np.log(p / load) + silent * np.log((1 - p) / (1 - load))
-    return score.astype(np.float32)
+    Parameters
+    ----------
+    projection : SparseProjection
+        Gives the load of its target cells.
+    drive : Drive
+        What a pattern sends through it.
+    trust : float
+        Probability that an active synapse of a stored pair is potentiated, 0..1.
+
+    Returns
+    -------
+    (n_post,) float32 [nats]
+    """
+    load = np.clip(projection.load_by_post(), np.float32(0.005), np.float32(0.998))
+    p = np.float32(trust) + np.float32(1 - trust) * load
+    silent = drive.connected - drive.potentiated
+    return drive.potentiated * np.log(p / load) + silent * np.log((1 - p) / (1 - load))

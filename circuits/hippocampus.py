@@ -1,6 +1,6 @@
 """The hippocampus: entorhinal cortex, dentate gyrus, CA3 and CA1 as one fast memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.ca1 import CA1, CA1Config
-from circuits.ca3 import CA3, CA3Config, Episode
+from circuits.ca3 import BASE_DEPTH, CA3, CA3Config, Episode
 from circuits.dentate_gyrus import DentateConfig, DentateGyrus
 from circuits.entorhinal import EntorhinalConfig, EntorhinalCortex
 from neurosim.codes import SparseCode
 from neurosim.contracts import Completion, Replay, Rule
+from neurosim.errors import CapacityError, ConfigError
 from neurosim.projections import SparseProjection
 from neurosim.randomness import Streams
 
@@ -24,66 +25,330 @@ class HippocampusConfig:
     Parameters
     ----------
     entorhinal, dentate, ca3, ca1 : configurations of the regions
-    longest : int [tokens]
+    longest : int [items]
         Longest episode, the end mark included.
     end : int
-        Token that ends every episode.
+        Item that ends every episode.
+    tolerance : float
+        Expected false winners among the k of a state at which the memory counts as full.
     separation : bool
-        False by-passes the dentate gyrus: CA3 codes are dense (`dense_sparsity` active) and
-        follow the entorhinal input directly.
-    dense_sparsity : float
+        False by-passes the dentate gyrus: see `dense`.
     """
 
     entorhinal: EntorhinalConfig = field(default_factory=EntorhinalConfig)
     dentate: DentateConfig = field(default_factory=DentateConfig)
     ca3: CA3Config = field(default_factory=CA3Config)
     ca1: CA1Config = field(default_factory=CA1Config)
-    longest: int = 128
+    longest: int = 126
     end: int = 2
+    tolerance: float = 4.0
     separation: bool = True
-    dense_sparsity: float = 0.1
+
+    @classmethod
+    def dense(cls, activity: float = 0.1, **sizes: Any) -> "HippocampusConfig":
+        """Return the ablation: no dentate gyrus, and CA3 codes that are dense (fraction active).
+
+        The mossy fibres then carry the entorhinal activity itself.
+        """
+        ca3 = sizes.pop("ca3", CA3Config())
+        values = {name: getattr(ca3, name) for name in ca3.__dataclass_fields__}
+        values |= {
+            "k_index": round(activity * ca3.n_index),
+            "k_sequence": round(activity * ca3.n_sequence),
+            "index_bias": 0.0,
+        }
+        return cls(ca3=CA3Config(**values), separation=False, **sizes)
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """How full a hippocampus is.
+
+    Parameters
+    ----------
+    n_episodes, n_items : int
+        Held now; items count the end marks.
+    used : float
+        Share of the capacity in use, 1 is full.
+    room : int
+        Items that still fit before a state has `tolerance` false winners.
+    potentiated : int
+        Synapses in use, of `n_synapses` plastic ones.
+    n_synapses : int
+    """
+
+    n_episodes: int
+    n_items: int
+    used: float
+    room: int
+    potentiated: int
+    n_synapses: int
+
+
+@dataclass(frozen=True)
+class Recollection:
+    """What a fragment brought back.
+
+    Parameters
+    ----------
+    items : tuple of int
+        The whole episode, without its end mark.
+    episode : Episode
+    confidence : float
+        Share of the synapses along the chain that agree, times the share of the cue found again.
+    """
+
+    items: tuple[int, ...]
+    episode: Episode
+    confidence: float
 
 
 class Hippocampus:
-    def __init__(self, config: HippocampusConfig, rule: Rule, streams: Streams) -> None:
-        self.config = config
-        self.entorhinal = EntorhinalCortex(config.entorhinal, streams.generator("entorhinal"))
-        self.dentate = DentateGyrus(
-            config.dentate, config.entorhinal.n_units, streams.generator("dentate_gyrus")
-        )
-        self.ca3 = CA3(
-            config.ca3, config.dentate.n_units, config.entorhinal.n_item, rule, streams.generator("ca3")
-        )
-        self.ca1 = CA1(
-            config.ca1, config.ca3.n_sequence, config.entorhinal.n_item, rule, streams.generator("ca1")
-        )
-        self.n_stored=0
+    """A fast, parametric memory for sequences of items (tokens).
 
-    def states_of(self, tokens, index=None):
-        activity = self.entorhinal.encode(np.asarray(tokens))
-        z = self.dentate.normalised(activity)
-        granules = [SparseCode.winners(row, self.config.dentate.k) for row in z]
-        return self.ca3.detonate(granules, z, index)
-    def store(self, tokens, index, strength):
-        tokens=list(tokens)+[self.config.end]
-        st=tuple(self.states_of(tokens,index))
-        ep=Episode(index,st)
-        self._write(ep,tokens,strength,1)
-    def _write(self,ep,tokens,strength,sign):
-        self.ca3.write(ep,[self.entorhinal.item(t) for t in tokens],strength,sign)
-        for s,t in zip(ep.states,tokens): self.ca1.write(s,self.entorhinal.item(t),sign)
-    def run(self,index,re=True):
-        state,c=self.ca3.first_state(index); out=[];conf=[c]
-        tr=self.entorhinal.begin() if hasattr(self.entorhinal,"begin") else None
-        while True:
-            t,_=self.entorhinal.decode(self.ca1.decode(state)); out.append(t)
-            if t==self.config.end or len(out)>=self.config.longest: break
-            if re: state=self.states_of(out,index)[-1]
-            state,c=self.ca3.next_state(index,state); conf.append(c)
-        return out,float(np.mean(conf))
-    def recall(self,cue):
-        st=self.states_of(cue)
-        ev=self.ca3.cue([self.entorhinal.item(t) for t in cue],st)
-        start=SparseCode.winners(ev,self.config.ca3.k_index)
-        idx,ok=self.ca3.settle(start,0.0)
-        return idx,ok
+    Wake: entorhinal -> dentate gyrus -> CA3, one exposure. Recall and replay: CA3 -> CA1 ->
+    entorhinal, and the item that was read out enters again through the dentate gyrus (the big
+    loop, Buzsaki 1996), so errors of one step do not grow along the chain. Nothing is kept but
+    synaptic counts, the homeostatic averages of the cells, and two totals.
+
+    Parameters
+    ----------
+    config : HippocampusConfig
+    rule : Rule
+        What every plastic synapse does.
+    streams : Streams
+        Draw wiring, codes and recruitment.
+    """
+
+    def __init__(self, config: HippocampusConfig, rule: Rule, streams: Streams) -> None:
+        self.config, self._streams = config, streams
+        cortex, n_granule = config.entorhinal, config.dentate.n_units
+        self.entorhinal = EntorhinalCortex(cortex, streams.generator("entorhinal"))
+        self.dentate = DentateGyrus(
+            config.dentate, cortex.n_units, streams.generator("dentate_gyrus")
+        )
+        n_mossy = n_granule if config.separation else cortex.n_units
+        self.ca3 = CA3(config.ca3, n_mossy, cortex.n_item, rule, streams.generator("ca3"))
+        self.ca1 = CA1(
+            config.ca1, config.ca3.n_sequence, cortex.n_item, rule, streams.generator("ca1")
+        )
+        self.n_recruited = 0
+        self.n_episodes = 0
+        self.n_items = 0
+
+    @property
+    def plastic(self) -> tuple[SparseProjection, ...]:
+        """The projections that hold memories."""
+        return (*self.ca3.plastic, self.ca1.schaffer)
+
+    def mature(self, sequences: Sequence[Sequence[int]]) -> None:
+        """Develop: cells learn their usual drive from sequences that are not remembered."""
+        layers = [self.entorhinal.encode(items) for items in sequences if items]
+        if self.config.separation:
+            for layer in layers:
+                self.dentate.mature(layer)
+        for layer in layers:
+            self.ca3.mature(*self._mossy_input(layer))
+
+    def store(self, items: Sequence[int], salience: float = 0.0) -> int:
+        """Write one sequence in one shot; return the synaptic events.
+
+        Parameters
+        ----------
+        items : sequence of int
+            Without the end mark.
+        salience : float [nats]
+            Deepens the attractor by one count a nat, three at most.
+
+        Raises
+        ------
+        ConfigError
+            When the sequence is empty or too long.
+        CapacityError
+            When nothing more fits.
+        """
+        if not 0 < len(items) < self.config.longest:
+            raise ConfigError.expected(
+                self, "items", f"1..{self.config.longest - 1} of them", len(items), "split it"
+            )
+        if self.gauge().room < len(items) + 1:
+            raise CapacityError(
+                f"the hippocampus is full with {self.n_episodes} memories; let a night pass, "
+                f"which frees what the cortex takes over"
+            )
+        index = self.ca3.recruit(self._streams.generator("recruit", self.n_recruited))
+        self.n_recruited += 1
+        sequence = (*items, self.config.end)
+        depth = BASE_DEPTH + int(np.clip(salience, 0, 3))
+        return self._write(Episode(index, self._states(sequence, index)), sequence, depth, 1)
+
+    def remember(self, cue: Sequence[int]) -> Recollection | None:
+        """Bring back the episode a fragment belongs to; None when the cue is empty."""
+        if not cue:
+            return None
+        codes = [self.entorhinal.item(item) for item in cue]
+        index, _ = self.ca3.complete(codes, self._states(cue, None))
+        replay = self._run(index, settled=True)
+        found = len(set(cue) & set(replay.items)) / len(set(cue))
+        return Recollection(replay.items, replay.trace, replay.confidence * found)
+
+    def recall(self, cue: Sequence[int]) -> Completion:
+        """Complete a fragment: what follows it in the episode it belongs to."""
+        memory = self.remember(cue)
+        if memory is None:
+            return Completion((), 0.0)
+        return Completion(memory.items[_end_of(cue, memory.items) :], memory.confidence)
+
+    def knows(self, items: Sequence[int]) -> bool:
+        """Compare what CA3 predicts with what is there: no mismatch, no novelty (Lisman, 1999)."""
+        memory = self.remember(items) if self.n_episodes else None
+        return memory is not None and memory.items == tuple(items)
+
+    def replay(self, n: int, rng: np.random.Generator) -> list[Replay]:
+        """Let CA3 reactivate by itself, `n` ripple bursts from noise."""
+        return [self._run(*self.ca3.spontaneous(rng)) for _ in range(n)]
+
+    def strengthen(self, items: Sequence[int]) -> None:
+        """Deepen the attractor of a sequence met again, by one count."""
+        memory = self.remember(items)
+        if memory is not None:
+            self.ca3.deepen(memory.episode.index, 1)
+
+    def release(self, which: Replay) -> None:
+        """Take one memory's synapses back: the others are as if it had never been written."""
+        episode: Episode = which.trace
+        sequence = (*which.items, self.config.end)
+        exact = Episode(episode.index, self._states(sequence, episode.index))
+        self._write(exact, sequence, self.ca3.depth(episode.index), -1)
+
+    def gauge(self) -> Gauge:
+        """Measure how full the memory is, from the loads of its own cells.
+
+        A cell outside a state wins against one inside when all its active synapses happen to be
+        potentiated, which has the chance ``q_gate^n q_chain^n`` with n = k times connectivity. If
+        cells take up load as they did so far, ``q(s) = 1 - (1 - q)^s`` (Willshaw et al., 1969),
+        the factor s at which `tolerance` false winners are expected says how much more fits.
+        """
+        potentiated = sum(int(round(p.load() * p.n_synapses)) for p in self.plastic)
+        n_synapses = sum(p.n_synapses for p in self.plastic)
+        if self.n_items < 500:
+            capacity = self._capacity_of_even_loads()
+        else:
+            capacity = self._capacity_from_loads()
+        room = max(0, int(capacity) - self.n_items)
+        used = self.n_items / capacity
+        return Gauge(self.n_episodes, self.n_items, used, room, potentiated, n_synapses)
+
+    @property
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the named arrays that make up the memory."""
+        arrays: dict[str, NDArray[Any]] = {f"weights/{p.name}": p.weights for p in self.plastic}
+        for name, cells in (("dentate", self.dentate.homeostasis), ("ca3", self.ca3.homeostasis)):
+            arrays[f"homeostasis/{name}/mean"] = cells.mean
+            arrays[f"homeostasis/{name}/squares"] = cells.squares
+            arrays[f"homeostasis/{name}/n_seen"] = np.array(cells.n_seen)
+        arrays["fatigue"] = self.ca3.fatigue
+        arrays["totals"] = np.array([self.n_recruited, self.n_episodes, self.n_items])
+        return arrays
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take a saved state back; the wiring must come from the same seed and configuration."""
+        for projection in self.plastic:
+            projection.restore(state[f"weights/{projection.name}"])
+        for name, cells in (("dentate", self.dentate.homeostasis), ("ca3", self.ca3.homeostasis)):
+            cells.mean[...] = state[f"homeostasis/{name}/mean"]
+            cells.squares[...] = state[f"homeostasis/{name}/squares"]
+            cells.n_seen = int(state[f"homeostasis/{name}/n_seen"])
+        self.ca3.fatigue[...] = state["fatigue"]
+        self.n_recruited, self.n_episodes, self.n_items = (int(n) for n in state["totals"])
+
+    def separation(self, items: Sequence[int]) -> dict[str, NDArray[Any]]:
+        """Return the patterns of a sequence region by region, ``(n_steps, n_units)`` each."""
+        layer = self.entorhinal.encode(items)
+        granules, z = self._mossy_input(layer)
+        states = self.ca3.detonate(granules, z)
+        return {
+            "entorhinal": layer,
+            "dentate gyrus": np.stack([code.to_dense() for code in granules]),
+            "CA3": np.stack([code.to_dense() for code in states]),
+        }
+
+    def _mossy_input(
+        self, layer: NDArray[np.float32]
+    ) -> tuple[list[SparseCode], NDArray[np.float32]]:
+        if not self.config.separation:
+            return [SparseCode.from_dense(row) for row in layer], layer
+        z = self.dentate.normalised(layer)
+        return [SparseCode.winners(row, self.config.dentate.k) for row in z], z
+
+    def _states(self, items: Sequence[int], index: SparseCode | None) -> tuple[SparseCode, ...]:
+        granules, z = self._mossy_input(self.entorhinal.encode(items))
+        return tuple(self.ca3.detonate(granules, z, index))
+
+    def _run(self, index: SparseCode, settled: bool) -> Replay:
+        context = self.entorhinal.silence()
+        state, agreement = self.ca3.first_state(index)
+        items: list[int] = []
+        states: list[SparseCode] = []
+        agreements = [agreement]
+        while len(items) < self.config.longest:
+            item, _ = self.entorhinal.decode(self.ca1.decode(state))
+            layer = self.entorhinal.activity(item, context)[None]
+            state = self.ca3.detonate(*self._mossy_input(layer), index)[0]
+            states.append(state)
+            if item == self.config.end:
+                break
+            items.append(item)
+            context = self.entorhinal.advance(context, item)
+            state, agreement = self.ca3.next_state(index, state)
+            agreements.append(agreement)
+        ended = len(items) < self.config.longest
+        confidence = float(np.mean(agreements))
+        trace = Episode(index, tuple(states))
+        return Replay(tuple(items), confidence, settled and ended and bool(items), trace)
+
+    def _write(self, episode: Episode, items: Sequence[int], depth: int, sign: int) -> int:
+        codes = [self.entorhinal.item(item) for item in items]
+        events = self.ca3.write(episode, codes, depth, sign)
+        for state, code in zip(episode.states, codes, strict=True):
+            events += self.ca1.write(state, code, sign)
+        self.n_episodes += sign
+        self.n_items += sign * len(items)
+        return events
+
+    def _capacity_of_even_loads(self) -> float:
+        ca3 = self.config.ca3
+        n = ca3.k_sequence * ca3.connectivity + ca3.k_index * ca3.connectivity
+        load = (self.config.tolerance / ca3.n_sequence) ** (1 / n)
+        share = (ca3.k_index / ca3.n_index) * (ca3.k_sequence / ca3.n_sequence)
+        return float(np.log1p(-load) / np.log1p(-share))
+
+    def _capacity_from_loads(self) -> float:
+        ca3 = self.ca3
+        n_gate = self.config.ca3.k_index * self.config.ca3.connectivity
+        n_chain = self.config.ca3.k_sequence * self.config.ca3.connectivity
+        gate = np.log1p(-np.clip(ca3.gate.load_by_post(), 1e-6, 0.999999))
+        chain = np.log1p(-np.clip(ca3.chain.load_by_post(), 1e-6, 0.999999))
+
+        def false_winners(factor: float) -> float:
+            chance = (-np.expm1(factor * gate)) ** n_gate * (-np.expm1(factor * chain)) ** n_chain
+            return float(chance.sum())
+
+        low, high = 1e-3, 1e3
+        for _ in range(40):
+            middle = np.sqrt(low * high)
+            low, high = (middle, high) if false_winners(middle) < self.config.tolerance else (
+                low,
+                middle,
+            )
+        return float(low * self.n_items)
+
+
+def _end_of(cue: Sequence[int], items: Sequence[int]) -> int:
+    """Return where the part of `items` that matches the end of the cue ends."""
+    for length in range(len(cue), 0, -1):
+        tail = tuple(cue[-length:])
+        for start in range(len(items) - length + 1):
+            if tuple(items[start : start + length]) == tail:
+                return start + length
+    return 0

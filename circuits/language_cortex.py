@@ -16,6 +16,9 @@ from circuits.transformer import Cache, Transformer
 from neurosim.contracts import Completion
 from neurosim.errors import ConfigError, NumericalError
 
+LONGEST_ANSWER = 72
+"""Most tokens [tokens] the cortex says without being asked for more."""
+
 PAD, BEGIN, END = "<|pad|>", "<|begin|>", "<|end|>"
 
 
@@ -25,20 +28,23 @@ class PlasticityConfig:
 
     Parameters
     ----------
-    rank : int
-        Of the low-rank part that the night may write.
+    neurons : int
+        Neurons that every block grows in a night; they are all that the night may write.
     rate : float
         Step size of AdamW (Loshchilov & Hutter, 2019).
     clip : float
         Largest norm of a gradient.
     dream_weight : float
         Weight of the distillation from dreams against the lessons of the replay.
+    opening_weight : float
+        Weight of the first half of a lesson, which serves as a cue later, against the second.
     """
 
-    rank: int = 16
-    rate: float = 4e-3
+    neurons: int = 64
+    rate: float = 5e-3
     clip: float = 1.0
-    dream_weight: float = 4.0
+    dream_weight: float = 5.0
+    opening_weight: float = 0.1
 
 
 class LanguageCortex:
@@ -69,8 +75,8 @@ class LanguageCortex:
             )
         self.pad, self.begin, self.end = marks
         self.optimiser: torch.optim.AdamW | None = None
-        for parameter in network.parameters():
-            parameter.requires_grad_(False)
+        self._starts_word = _word_starts(tokenizer)
+        network.requires_grad_(False)
 
     @property
     def longest(self) -> int:
@@ -84,6 +90,14 @@ class LanguageCortex:
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of tokens; bytes that are no character become U+FFFD."""
         return str(self.tokenizer.decode(list(tokens)))
+
+    def opening(self, items: Sequence[int]) -> int:
+        """Return how many tokens make up the first half of the words (rounded up)."""
+        starts = np.flatnonzero(self._starts_word[np.asarray(items, dtype=np.int64)])
+        starts = starts[starts > 0]
+        n_words = len(starts) + 1
+        first_half = (n_words + 1) // 2
+        return int(starts[first_half - 1]) if first_half <= len(starts) else len(items)
 
     def surprise(self, items: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
         """Return ``-log p(token | tokens before)`` [nats] of each token of each sequence.
@@ -121,100 +135,166 @@ class LanguageCortex:
         generator = torch.Generator().manual_seed(seed)
         dreams: list[tuple[int, ...]] = []
         prompts: list[Sequence[int]] = list(cues) or [()] * n
-        for chunk in _chunks(prompts, 512):
+        for chunk in _chunks(prompts, 256):
             for cue, dream in zip(chunk, self._generate(chunk, temperature, generator), strict=True):
                 dreams.append((*cue, *dream.items))
         return dreams
 
     def grow(self, seed: int) -> None:
-        """Add the writable part, silent at first, and its optimiser."""
-        generator = torch.Generator().manual_seed(seed)
-        for _, linear in self.network.writable():
-            linear.grow(self.plasticity.rank, generator)
+        """Grow the neurons this night may write, silent at first, and their optimiser."""
+        self.network.grow(self.plasticity.neurons, torch.Generator().manual_seed(seed))
         self._start_optimiser()
 
     def learn(
         self,
         lessons: Sequence[Sequence[int]],
-        weights: Sequence[float],
+        trust: Sequence[float],
         dreams: Sequence[Sequence[int]],
-        rate: float,
+        pace: float = 1.0,
     ) -> float:
         """Take one gradient step on lessons and, at the same time, on dreams.
 
-        ``L = sum_i w_i CE_i / sum_i w_i + lambda * KL(dusk || now)`` with the mean over tokens in
-        both; the cortex as it was at dusk is the frozen backbone without its adapter.
+        ``L = sum_t w_t CE_t / sum_t w_t + lambda KL(dusk || now)``, the mean over tokens in both.
+        The teacher is the cortex as it was at dusk: the frozen backbone without what has grown
+        (distillation: Hinton et al., 2015, eq. 2; from generated samples: Shin et al., 2017).
+
+        Parameters
+        ----------
+        lessons : sequence of token sequences
+        trust : sequence of float
+            Confidence of each replay; weighs its lesson.
+        dreams : sequence of token sequences
+            None: no rehearsal.
+        pace : float
+            Factor of the learning rate, 0..1.
 
         Returns
         -------
         float
             The loss of the lessons [nats a token].
+
+        Raises
+        ------
+        NumericalError
+            When the loss is no longer finite.
         """
-        assert self.optimiser is not None
+        if self.optimiser is None:
+            raise ConfigError("LanguageCortex.learn: expected a grown cortex; call grow first")
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = self.plasticity.rate * pace
         self.optimiser.zero_grad()
-        loss = torch.zeros(())
-        if lessons:
-            loss = self._lesson_loss(lessons, weights)
-            loss.backward()
-        if dreams:
-            (self.plasticity.dream_weight * self._dream_loss(dreams)).backward()
+        loss = self._lesson_loss(lessons, trust)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._rehearse(dreams)
         if not torch.isfinite(loss):
-            raise NumericalError.at("language cortex", "loss", 0.0)
-        torch.nn.utils.clip_grad_norm_(self._adapter(), self.plasticity.clip)
+            raise NumericalError.at(
+                "language cortex", "loss", 0.0, mend="lower PlasticityConfig.rate"
+            )
+        torch.nn.utils.clip_grad_norm_(self._writable(), self.plasticity.clip)
         self.optimiser.step()
-        return float(loss)
+        return float(loss.detach())
 
     @contextmanager
     def dusk(self) -> Iterator[None]:
         """Look at the cortex without what this night has written."""
-        parts = [(m, m.adapter_in, m.adapter_out) for _, m in self.network.writable()]
-        for linear, _, _ in parts:
-            linear.adapter_in = linear.adapter_out = None
+        parts = self.network.feed_forwards()
+        grown = [part.grown for part in parts]
+        for part in parts:
+            part.grown = None
         try:
             yield
         finally:
-            for linear, inward, outward in parts:
-                linear.adapter_in, linear.adapter_out = inward, outward
+            for part, neurons in zip(parts, grown, strict=True):
+                part.grown = neurons
 
     def merge(self) -> None:
-        """Write the adapter into the backbone; the night is over."""
-        for _, linear in self.network.writable():
-            linear.merge()
+        """Make what has grown part of the cortex; the night is over."""
+        self.network.merge()
         self.optimiser = None
 
-    def _adapter(self) -> list[torch.nn.Parameter]:
-        return [
-            part
-            for _, linear in self.network.writable()
-            for part in (linear.adapter_in, linear.adapter_out)
-            if part is not None
-        ]
+    def discard(self) -> None:
+        """Forget what has grown; the cortex is as it was at dusk."""
+        for part in self.network.feed_forwards():
+            part.grown = None
+        self.optimiser = None
+
+    def drift(self, dreams: Sequence[Sequence[int]]) -> float:
+        """Return the factor by which the perplexity of `dreams` has risen since dusk."""
+        now = np.concatenate(self.surprise(dreams))
+        with self.dusk():
+            before = np.concatenate(self.surprise(dreams))
+        return float(np.exp(now.mean() - before.mean()))
+
+    @property
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the weights by name."""
+        return {k: v.detach().numpy() for k, v in self.network.state_dict().items()}
+
+    def save_growth(self) -> dict[str, Tensor]:
+        """Return what has grown this night and the optimiser's moments, by name."""
+        if self.optimiser is None:
+            return {}
+        tensors: dict[str, Tensor] = {}
+        for name, parameter in self._named_writable():
+            tensors[f"weight/{name}"] = parameter.detach()
+            for key, value in self.optimiser.state.get(parameter, {}).items():
+                tensors[f"{key}/{name}"] = value
+        return tensors
+
+    def load_growth(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take back what `save_growth` returned; nothing for an empty mapping."""
+        if not tensors:
+            return
+        n = len(tensors["weight/0.gate"])
+        self.network.grow(n, torch.Generator())
+        self._start_optimiser()
+        assert self.optimiser is not None
+        for name, parameter in self._named_writable():
+            parameter.data.copy_(tensors[f"weight/{name}"])
+            moments = {
+                key.split("/")[0]: value.clone()
+                for key, value in tensors.items()
+                if key.endswith(f"/{name}") and not key.startswith("weight/")
+            }
+            if moments:
+                self.optimiser.state[parameter] = moments
+
+    def _named_writable(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        for block, part in enumerate(self.network.feed_forwards()):
+            if part.grown is not None:
+                for name in ("gate", "up", "down"):
+                    yield f"{block}.{name}", part.grown[name]
+
+    def _writable(self) -> list[torch.nn.Parameter]:
+        return [parameter for _, parameter in self._named_writable()]
 
     def _start_optimiser(self) -> None:
         self.optimiser = torch.optim.AdamW(
-            self._adapter(), lr=self.plasticity.rate, betas=(0.9, 0.98), weight_decay=0.0
+            self._writable(), lr=self.plasticity.rate, betas=(0.9, 0.98), weight_decay=0.0
         )
 
-    def _lesson_loss(self, lessons: Sequence[Sequence[int]], weights: Sequence[float]) -> Tensor:
+    def _lesson_loss(self, lessons: Sequence[Sequence[int]], trust: Sequence[float]) -> Tensor:
         batch = self._batch(lessons)
         targets = batch[:, 1:]
-        real = targets != self.pad
-        hidden = self.network(batch[:, :-1])
-        loss = functional.cross_entropy(
-            self.network.logits(hidden[real]), targets[real], reduction="none"
-        )
-        share = torch.tensor(weights)[:, None].expand_as(real)[real]
-        return (loss * share).sum() / share.sum()
+        weights = (targets != self.pad).float() * torch.tensor(trust)[:, None]
+        for row, lesson in enumerate(lessons):
+            weights[row, : self.opening(lesson)] *= self.plasticity.opening_weight
+        real = weights > 0
+        logits = self.network.logits(self.network(batch[:, :-1])[real])
+        loss = functional.cross_entropy(logits, targets[real], reduction="none")
+        return (loss * weights[real]).sum() / weights.sum()
 
-    def _dream_loss(self, dreams: Sequence[Sequence[int]]) -> Tensor:
-        batch = self._batch(dreams)
-        real = batch[:, 1:] != self.pad
-        with torch.no_grad(), self.dusk():
-            before = self.network.logits(self.network(batch[:, :-1])[real]).log_softmax(-1)
-        now = self.network.logits(self.network(batch[:, :-1])[real]).log_softmax(-1)
-        return functional.kl_div(now, before, log_target=True, reduction="batchmean")
+    def _rehearse(self, dreams: Sequence[Sequence[int]]) -> None:
+        """Add the gradient of the dreams' loss, in blocks of like length to spare padding."""
+        n_tokens = sum(map(len, dreams)) + len(dreams)
+        for block in _chunks(sorted(dreams, key=len), 16):
+            batch = self._batch(block)
+            real = batch[:, 1:] != self.pad
+            with torch.no_grad(), self.dusk():
+                before = self.network.logits(self.network(batch[:, :-1])[real]).log_softmax(-1)
+            now = self.network.logits(self.network(batch[:, :-1])[real]).log_softmax(-1)
+            loss = functional.kl_div(now, before, log_target=True, reduction="sum") / n_tokens
+            (self.plasticity.dream_weight * loss).backward()  # type: ignore[no-untyped-call]
 
     def _batch(self, items: Sequence[Sequence[int]]) -> Tensor:
         length = max(map(len, items)) + 2
@@ -230,7 +310,7 @@ class LanguageCortex:
         self, cues: Sequence[Sequence[int]], temperature: float, generator: torch.Generator | None
     ) -> list[Completion]:
         n = len(cues)
-        room = min(self.longest, max(map(len, cues)) + 100)
+        room = min(self.longest, max(map(len, cues)) + LONGEST_ANSWER)
         forced = np.full((n, room), -1, dtype=np.int64)
         forced[:, 0] = self.begin
         for row, cue in enumerate(cues):
@@ -244,8 +324,7 @@ class LanguageCortex:
             hidden = self.network(torch.from_numpy(current)[:, None], cache)[:, -1]
             logits = self.network.logits(hidden)
             if temperature > 0:
-                p = (logits / temperature).softmax(-1)
-                chosen = torch.multinomial(p, 1, generator=generator)[:, 0]
+                chosen = _draw(logits / temperature, generator)
             else:
                 chosen = logits.argmax(-1)
             gained = logits.log_softmax(-1).gather(1, chosen[:, None])[:, 0].numpy()
@@ -271,6 +350,19 @@ class LanguageCortex:
     def _completion(self, tokens: list[int], log_p: float) -> Completion:
         items = tuple(tokens[: tokens.index(self.end)]) if self.end in tokens else tuple(tokens)
         return Completion(items, float(np.exp(log_p / max(len(tokens), 1))))
+
+
+def _draw(logits: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draw one token a row by inverting the cumulated probabilities."""
+    cumulated = logits.softmax(-1).cumsum(-1)
+    uniform = torch.rand(len(logits), 1, generator=generator) * cumulated[:, -1:]
+    return torch.searchsorted(cumulated, uniform)[:, 0].clamp(max=logits.shape[-1] - 1)
+
+
+def _word_starts(tokenizer: Tokenizer) -> NDArray[np.bool_]:
+    """Return for each token whether it begins with a space, the byte-level mark of a new word."""
+    size = tokenizer.get_vocab_size()
+    return np.array([(tokenizer.id_to_token(k) or "").startswith("\u0120") for k in range(size)])
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

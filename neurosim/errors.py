@@ -15,7 +15,7 @@ class NeurosimError(Exception):
     Attributes
     ----------
     exit_code : int
-        What the command line returns: 2 for the user's mistakes, 1 for all else.
+        What the command line returns: 2 for what the user can mend, 1 for a run gone wrong.
     """
 
     exit_code = 2
@@ -57,19 +57,13 @@ class BrainError(NeurosimError):
 class BrainBusyError(BrainError):
     """A brain directory that another process is using."""
 
-    exit_code = 1
-
 
 class CapacityError(NeurosimError):
     """A store without room for what should be written, or a run too big for the machine."""
 
-    exit_code = 1
-
 
 class StorageError(NeurosimError):
     """A disk that is full, read-only or failing."""
-
-    exit_code = 1
 
 
 class CorruptFileError(StorageError):

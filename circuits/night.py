@@ -1,0 +1,301 @@
+"""The night: CA3 replays, the cortex dreams, and what was learnt once becomes slow weights."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from circuits.hippocampus import Hippocampus
+from circuits.language_cortex import LanguageCortex
+from neurosim.contracts import Replay
+from neurosim.errors import ConfigError
+from neurosim.phases import Schedule
+from neurosim.randomness import Streams
+
+Items = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class NightConfig:
+    """How a night runs.
+
+    Parameters
+    ----------
+    cycles : int
+        NREM-REM cycles; people have four to six.
+    bursts_per_memory : float
+        Ripple bursts a cycle for each memory CA3 holds.
+    steps : int
+        Gradient steps a cycle for up to `steps_for` memories, in proportion above.
+    steps_for : int
+    lessons_per_step, dreams_per_step : int
+    dreams : int
+        Sequences the cortex dreams each cycle.
+    recombined : float
+        Share of the dreams that start from a fragment of a replay, out of its context.
+    confidence : float
+        A replay below this teaches nothing.
+    rem : bool
+        False switches dreaming off.
+    drift_limit : float
+        Factor by which the perplexity of fresh dreams may rise for the night to be merged.
+    """
+
+    cycles: int = 5
+    bursts_per_memory: float = 2.0
+    steps: int = 30
+    steps_for: int = 60
+    lessons_per_step: int = 24
+    dreams_per_step: int = 48
+    dreams: int = 300
+    recombined: float = 0.5
+    confidence: float = 0.9
+    rem: bool = True
+    drift_limit: float = 1.25
+
+    def __post_init__(self) -> None:
+        if self.cycles < 1:
+            raise ConfigError.expected(
+                self, "cycles", "a whole number from 1", self.cycles, "people sleep four to six"
+            )
+
+
+@dataclass(frozen=True)
+class Burst:
+    """One ripple burst, as the replay raster draws it.
+
+    Parameters
+    ----------
+    cycle : int
+    memory : int
+        Number of the memory in order of its first replay this cycle; -1 for none.
+    confidence : float
+    """
+
+    cycle: int
+    memory: int
+    confidence: float
+
+
+@dataclass(frozen=True)
+class CycleReport:
+    """What one cycle did.
+
+    Parameters
+    ----------
+    cycle : int
+        From 1.
+    bursts : tuple of Burst
+    n_memories : int
+        Different memories replayed.
+    n_mastered : int
+        Of these, the ones the cortex completes after the cycle.
+    n_dreams, n_steps : int
+    loss : float [nats a token]
+        Of the lessons in the last step.
+    n_tokens : int
+        Tokens the cortex learnt from, dreams included.
+    """
+
+    cycle: int
+    bursts: tuple[Burst, ...]
+    n_memories: int
+    n_mastered: int
+    n_dreams: int
+    n_steps: int
+    loss: float
+    n_tokens: int
+
+
+@dataclass(frozen=True)
+class DawnReport:
+    """What the examination at dawn found and did.
+
+    Parameters
+    ----------
+    merged : bool
+        The night's growth became part of the cortex.
+    drift : float
+        Perplexity of fresh dreams, now over dusk.
+    n_examined, n_consolidated, n_released : int
+    freed : float
+        Share of the consolidated memories' synapses that are silent again.
+    """
+
+    merged: bool
+    drift: float
+    n_examined: int
+    n_consolidated: int
+    n_released: int
+    freed: float
+
+
+@dataclass
+class Night:
+    """Couple one hippocampus and one cortex through a night.
+
+    NREM: CA3 starts from noise and replays; what comes back with confidence is the lesson. REM:
+    the cortex dreams, freely and from fragments of the replays. The two lessons are interleaved
+    step by step (McClelland, McNaughton & O'Reilly, 1995), with the cortex at dusk as teacher of
+    the dreams. A memory the cortex now completes lies less deep afterwards, so it replays less.
+    At dawn the examination decides whether the growth is merged, and what is consolidated is
+    released from CA3.
+
+    Everything a cycle does follows from the state of both memories and from (seed, night, cycle):
+    a night that was interrupted between cycles goes on to the same end.
+
+    Parameters
+    ----------
+    hippocampus : Hippocampus
+    cortex : LanguageCortex
+    config : NightConfig
+    streams : Streams
+    number : int
+        Which night of this brain, from 1.
+    """
+
+    hippocampus: Hippocampus
+    cortex: LanguageCortex
+    config: NightConfig
+    streams: Streams
+    number: int = 1
+    on_step: Callable[[int], None] | None = field(default=None, repr=False)
+
+    def schedule(self) -> Schedule:
+        """Return the phases of the night."""
+        return Schedule.night(self.config.cycles)
+
+    def begin(self) -> None:
+        """Fall asleep: the cortex grows what it may write tonight."""
+        if self.cortex.optimiser is None:
+            self.cortex.grow(self.streams.seed_for("growth", self.number))
+
+    def n_steps(self) -> int:
+        """Return the gradient steps of one cycle for what CA3 holds now."""
+        share = self.hippocampus.n_episodes / self.config.steps_for
+        return round(self.config.steps * max(1.0, share))
+
+    def pace(self, step: int) -> float:
+        """Return the factor of the learning rate: it rises at first and falls towards morning."""
+        n_steps = self.n_steps() * self.config.cycles
+        return min(1.0, (step + 1) / 10) * min(1.0, (n_steps - step) / (0.3 * n_steps))
+
+    def cycle(self, number: int) -> CycleReport:
+        """Run one NREM-REM cycle, `number` from 1."""
+        key = (self.number, number)
+        replays = self.nrem(self.streams.generator("replay", *key))
+        lessons = _distinct(replays, self.config.confidence)
+        bursts = _bursts(number, replays, list(lessons))
+        if not lessons:
+            return CycleReport(number, bursts, 0, 0, 0, 0, 0.0, 0)
+        dreams = self.rem(list(lessons), *key) if self.config.rem else []
+        loss, n_tokens = self._learn(lessons, dreams, number)
+        mastered = self.mastered(list(lessons))
+        for items in mastered:
+            index = lessons[items].trace.index
+            if self.hippocampus.ca3.depth(index) > 1:
+                self.hippocampus.ca3.deepen(index, -1)
+        return CycleReport(
+            number, bursts, len(lessons), len(mastered), len(dreams), self.n_steps(), loss, n_tokens
+        )
+
+    def nrem(self, rng: np.random.Generator) -> list[Replay]:
+        """Let CA3 replay from noise, in ripple bursts."""
+        n = max(8, round(self.config.bursts_per_memory * self.hippocampus.n_episodes))
+        return self.hippocampus.replay(n, rng) if self.hippocampus.n_episodes else []
+
+    def rem(self, lessons: list[Items], *key: int) -> list[Items]:
+        """Let the cortex at dusk dream: freely, and from fragments out of their context."""
+        rng = self.streams.generator("dream", *key)
+        n_recombined = round(self.config.recombined * self.config.dreams)
+        with self.cortex.dusk():
+            seed = self.streams.seed_for("dream", *key)
+            dreams = self.cortex.dream(self.config.dreams - n_recombined, seed)
+            if n_recombined:
+                cues = [_fragment(lessons, rng) for _ in range(n_recombined)]
+                dreams += self.cortex.dream(0, seed + 1, cues=cues)
+        return [dream for dream in dreams if dream]
+
+    def mastered(self, items: list[Items]) -> list[Items]:
+        """Return the sequences whose second half the cortex completes from the first."""
+        cues = [sequence[: self.cortex.opening(sequence)] for sequence in items]
+        answers = self.cortex.recall(cues)
+        return [
+            sequence
+            for sequence, cue, answer in zip(items, cues, answers, strict=True)
+            if answer.items == sequence[len(cue) :]
+        ]
+
+    def dawn(self) -> DawnReport:
+        """Examine, merge if the examination says so, and release what is consolidated."""
+        replays = self.nrem(self.streams.generator("dawn", self.number))
+        found = _distinct(replays, self.config.confidence)
+        fresh = self.cortex.dream(200, self.streams.seed_for("dawn", self.number))
+        drift = self.cortex.drift([dream for dream in fresh if dream])
+        if drift > self.config.drift_limit:
+            self.cortex.discard()
+            return DawnReport(False, drift, len(found), 0, 0, 0.0)
+        self.cortex.merge()
+        consolidated = self.mastered(list(found))
+        before = self.hippocampus.gauge()
+        for items in consolidated:
+            self.hippocampus.release(found[items])
+        after = self.hippocampus.gauge()
+        share = len(consolidated) / max(before.n_episodes, 1)
+        expected = before.potentiated * share
+        freed = (before.potentiated - after.potentiated) / expected if expected else 0.0
+        return DawnReport(True, drift, len(found), len(consolidated), len(consolidated), freed)
+
+    def _learn(
+        self, lessons: dict[Items, Replay], dreams: list[Items], number: int
+    ) -> tuple[float, int]:
+        config, n_steps = self.config, self.n_steps()
+        rng = self.streams.generator("order", self.number, number)
+        sequences = list(lessons)
+        lesson_order = _endless(len(sequences), rng)
+        dream_order = _endless(len(dreams), rng)
+        loss, n_tokens = 0.0, 0
+        for step in range(n_steps):
+            chosen = [
+                sequences[next(lesson_order)]
+                for _ in range(min(config.lessons_per_step, len(sequences)))
+            ]
+            rehearsed = [
+                dreams[next(dream_order)] for _ in range(min(config.dreams_per_step, len(dreams)))
+            ]
+            trust = [lessons[items].confidence for items in chosen]
+            done = (number - 1) * n_steps + step
+            loss = self.cortex.learn(chosen, trust, rehearsed, self.pace(done))
+            n_tokens += sum(map(len, chosen)) + sum(map(len, rehearsed))
+            if self.on_step is not None:
+                self.on_step(done + 1)
+        return loss, n_tokens
+
+
+def _distinct(replays: list[Replay], confidence: float) -> dict[Items, Replay]:
+    """Return the trusted replays by content, the most confident of each, in order of arrival."""
+    found: dict[Items, Replay] = {}
+    for replay in replays:
+        if replay.valid and replay.confidence >= confidence:
+            known = found.get(replay.items)
+            if known is None or replay.confidence > known.confidence:
+                found[replay.items] = replay
+    return found
+
+
+def _bursts(cycle: int, replays: list[Replay], order: list[Items]) -> tuple[Burst, ...]:
+    place = {items: number for number, items in enumerate(order)}
+    return tuple(Burst(cycle, place.get(r.items, -1), r.confidence) for r in replays)
+
+
+def _fragment(lessons: list[Items], rng: np.random.Generator) -> Items:
+    """Cut one to three items from the inside of a random lesson."""
+    lesson = lessons[rng.integers(len(lessons))]
+    length = int(rng.integers(1, 4))
+    start = int(rng.integers(1, max(2, len(lesson) - length)))
+    return lesson[start : start + length]
+
+
+def _endless(n: int, rng: np.random.Generator) -> Iterator[int]:
+    while n:
+        yield from rng.permutation(n).tolist()

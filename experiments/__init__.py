@@ -1,0 +1,1 @@
+"""The roof: one experiment a file, and the command line `neurosim`."""

@@ -1,0 +1,86 @@
+"""The command line `neurosim`; commands are found by listing `experiments.commands`."""
+
+import json
+import math
+import os
+import signal
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType, ModuleType
+
+from neurosim import __version__
+from neurosim.discovery import modules
+from neurosim.errors import NeurosimError
+from neurosim.storage import atomic_write_text, json_text
+
+INTERRUPTED = 130
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns
+    -------
+    int
+        0; 2 for the user's mistake, in one sentence on stderr; 130 when interrupted.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    commands = modules("experiments.commands")
+    arguments = _parser(commands).parse_args(words)
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        values = commands[arguments.command].run(arguments)
+        if arguments.json is not None:
+            _write_json(arguments.json, values)
+    except NeurosimError as error:
+        print(f"neurosim: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("neurosim: interrupted; what was finished is kept", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _parser(commands: dict[str, ModuleType]) -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="neurosim", description="Simulate brains that learn by day and consolidate by night."
+    )
+    parser.add_argument("--version", action="version", version=f"neurosim {__version__}")
+    places = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in commands.items():
+        text = (module.__doc__ or "").strip().splitlines()[0]
+        child = places.add_parser(name, help=text, description=text)
+        module.add_arguments(child)
+        if not any(action.dest == "seed" for action in child._actions):
+            child.add_argument(
+                "--seed", type=int, default=None, help="ignored: a brain keeps its own seed"
+            )
+        child.add_argument("--json", metavar="FILE", help="write the numbers; - for stdout")
+    return parser
+
+
+def _write_json(target: str, values: dict[str, object]) -> None:
+    text = json_text(_finite(values), indent=2)
+    if target == "-":
+        print(text)
+    else:
+        atomic_write_text(Path(target), text)
+
+
+def _finite(value: object) -> object:
+    """Replace what JSON cannot say (a criterion never reached is NaN) by null."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

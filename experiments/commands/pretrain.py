@@ -1,0 +1,43 @@
+"""raise the shipped language model anew, from shipped text"""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/language_model"), metavar="DIR", help="where to"
+    )
+    parser.add_argument("--seed", type=int, default=2026, help="of weights and order")
+    parser.add_argument("--steps", type=int, default=None, metavar="N", help="gradient steps")
+
+
+def run(arguments: Namespace) -> dict[str, Any]:
+    """Raise the model, examine it and write it."""
+    import dataclasses
+
+    import torch
+
+    from experiments import childhood
+    from neurosim.errors import ConfigError
+    from neurosim.progress import progress
+    from neurosim.resources import ResourceMeter
+
+    config = childhood.Config(seed=arguments.seed)
+    if arguments.steps is not None:
+        if arguments.steps < 1:
+            raise ConfigError(f"--steps: expected 1 or more, got {arguments.steps}; try 1600")
+        config = dataclasses.replace(config, steps=arguments.steps)
+    torch.set_num_threads(1)
+    with ResourceMeter() as meter:
+        with progress(config.steps, "childhood") as bar:
+            cortex = childhood.raise_model(config, lambda loss: bar.advance())
+        scores = childhood.examine(cortex)
+    childhood.write_model(cortex, arguments.out, childhood.provenance_of(config, scores))
+    print(
+        f"{arguments.out}: {scores['n_base_facts']:.0f} base facts, "
+        f"{scores['base_template_0']:.1%} by cloze; held-out perplexity {scores['perplexity']:.2f}"
+    )
+    return {**scores, **meter.as_dict()}

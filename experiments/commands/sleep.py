@@ -1,0 +1,79 @@
+"""the main job: a day, a night, the examination and a report, beside controls"""
+
+import shutil
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+REPORT = "report.html"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("file", nargs="?", default="", metavar="FILE", help="default: a diary")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/night"), metavar="DIR", help="default: out/night"
+    )
+    parser.add_argument(
+        "--controls",
+        default="few",
+        metavar="few|all|none|NAMES",
+        help="few: naive, no sleep; or names apart by commas (default: few)",
+    )
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="runs of every arm")
+    parser.add_argument("--seed", type=int, default=0, help="of the first run")
+    parser.add_argument("--cycles", type=int, default=None, metavar="N", help="of the night")
+
+
+def run(arguments: Namespace) -> dict[str, Any]:
+    """Run the experiment `one_night` and write its report."""
+    from circuits.night import NightConfig
+    from experiments import one_night
+    from experiments.report import write_report
+    from neurosim.errors import ConfigError, StorageError
+    from neurosim.resources import ResourceMeter
+
+    if arguments.seeds < 1:
+        raise ConfigError(f"--seeds: expected 1 or more, got {arguments.seeds}; try 5")
+    arms = {"few": one_night.FEW, "all": one_night.ARMS, "none": ("night",)}.get(
+        arguments.controls, tuple(name.strip() for name in arguments.controls.split(","))
+    )
+    brain = arguments.out / "brain"
+    if brain.exists():
+        if not (brain / "brain.json").exists():
+            raise StorageError(f"{brain} exists and is no brain; choose another --out")
+        shutil.rmtree(brain)
+    night = NightConfig() if arguments.cycles is None else NightConfig(cycles=arguments.cycles)
+    config = one_night.Config(
+        file=arguments.file,
+        arms=arms,
+        seeds=tuple(range(arguments.seed, arguments.seed + arguments.seeds)),
+        night=night,
+        brain=str(brain),
+    )
+    with ResourceMeter() as meter:
+        result = one_night.run_with_progress(config)
+        one_night.save(result, arguments.out)
+        page = write_report(arguments.out)
+    values = one_night.summary(result) | meter.as_dict()
+    _print(values, page, brain)
+    return values
+
+
+def _print(values: dict[str, Any], page: Path, brain: Path) -> None:
+    rows = {"night": values, **values["controls"]}
+    print(f"{'':12} {'new recall':>10} {'base facts':>16} {'perplexity':>16} {'steps':>6}")
+    for name, row in rows.items():
+        print(
+            f"{name:12} {row['new_recall']:10.1%} {row['base_before']:7.1%} ->{row['base_after']:6.1%}"
+            f" {row['perplexity_before']:7.2f} ->{row['perplexity_after']:6.2f} {row['n_steps']:6.0f}"
+        )
+    print(
+        f"{values['n_items']} items a day, {values['n_seeds']} seed(s); "
+        f"{values['freed']:.0%} of the consolidated memories' synapses are free again"
+    )
+    print(
+        f"{values['seconds']:.0f} s, {values['cpu_seconds']:.0f} CPU s, "
+        f"peak {values['peak_rss_mb']:.0f} MB"
+    )
+    print(f"report: {page}    brain: {brain}")
