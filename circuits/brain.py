@@ -277,7 +277,11 @@ class Brain:
         if not counts["read"]:
             raise InputError("the text holds no sentence; give a file with at least one")
         report = DayReport(
-            *(counts[key] for key in ("read", "stored", "expected", "familiar", "split")),
+            n_read=counts["read"],
+            n_stored=counts["stored"],
+            n_expected=counts["expected"],
+            n_familiar=counts["familiar"],
+            n_split=counts["split"],
             surprise=float(np.mean(surprises)),
             synaptic_events=events,
         )
@@ -309,9 +313,7 @@ class Brain:
             config = dataclasses.replace(config, cycles=cycles)
         if not self.hippocampus.n_episodes and not self.cycles_slept:
             return [], None
-        night = Night(
-            self.hippocampus, self.cortex, config, self.streams, self.nights + 1, on_step
-        )
+        night = Night(self.hippocampus, self.cortex, config, self.streams, self.nights + 1, on_step)
         night.begin()
         reports = []
         for number in range(self.cycles_slept + 1, config.cycles + 1):
@@ -344,20 +346,15 @@ class Brain:
             source, text, sure = "hippocampus", fast_text, fast_confidence
         else:
             source, text, sure = "cortex", slow_text, slow.confidence
-        return Answer(
-            text, source, sure, fast_text, slow_text, fast_confidence, slow.confidence
-        )
+        return Answer(text, source, sure, fast_text, slow_text, fast_confidence, slow.confidence)
 
     def _hippocampus_config(self) -> HippocampusConfig:
-        entorhinal = EntorhinalConfig(n_tokens=self.cortex.tokenizer.get_vocab_size())
-        sizes = {
-            "entorhinal": entorhinal,
-            "longest": min(126, self.cortex.longest - 2),
-            "end": self.cortex.end,
-        }
-        if self.config.separation:
-            return HippocampusConfig(**sizes)
-        return HippocampusConfig.dense(**sizes)
+        sizes = HippocampusConfig(
+            entorhinal=EntorhinalConfig(n_tokens=self.cortex.tokenizer.get_vocab_size()),
+            longest=min(126, self.cortex.longest - 2),
+            end=self.cortex.end,
+        )
+        return sizes if self.config.separation else sizes.dense()
 
     def _require_awake(self) -> None:
         if self.cycles_slept:

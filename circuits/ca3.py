@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,11 +69,33 @@ class CA3Config:
                 )
 
 
-class Episode(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Episode:
     """The CA3 activity of one episode: its index and its states in order."""
 
     index: SparseCode
     states: tuple[SparseCode, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Gating:
+    """What an index gives every sequence cell for as long as it is active.
+
+    Parameters
+    ----------
+    index : SparseCode of n_index
+    drive : Drive
+        Through the gate synapses.
+    score : (n_sequence,) float32 [nats]
+        Log odds of that drive.
+    bias : (n_sequence,) float32 [standard deviations]
+        Structural drive, potentiated or not, normalised over cells.
+    """
+
+    index: SparseCode
+    drive: Drive
+    score: NDArray[np.float32]
+    bias: NDArray[np.float32]
 
 
 class CA3:
@@ -151,7 +172,7 @@ class CA3:
         self,
         granules: Sequence[SparseCode],
         z: NDArray[np.float32],
-        index: SparseCode | None = None,
+        gating: Gating | None = None,
     ) -> list[SparseCode]:
         """Let the mossy fibres of each granule code fire their sequence cells.
 
@@ -160,13 +181,12 @@ class CA3:
         granules : sequence of SparseCode
         z : (n_steps, n_granule) float32
             Drive of the granule cells; strongly driven cells count more.
-        index : SparseCode, optional
+        gating : Gating, optional
             The episode's index, whose structural synapses bias the choice.
         """
         drive = self.homeostasis.normalise(self._mossy_drive(granules, z))
-        if index is not None:
-            bias = self.gate.drive(index).connected
-            drive = drive + self.config.index_bias * (bias - bias.mean()) / bias.std()
+        if gating is not None:
+            drive = drive + np.float32(self.config.index_bias) * gating.bias
         return [SparseCode.winners(row, self.config.k_sequence) for row in drive]
 
     def recruit(self, rng: np.random.Generator) -> SparseCode:
@@ -193,7 +213,7 @@ class CA3:
         int
             Synaptic events.
         """
-        index, states = episode
+        index, states = episode.index, episode.states
         events = self.deepen(index, sign * depth)
         events += self.onset.learn(self.rule, index, states[0], sign)
         for item, state in zip(items, states, strict=True):
@@ -248,13 +268,19 @@ class CA3:
             evidence += log_odds(self.binding, self.binding.drive(state), ALLY)
         return self.settle(SparseCode.winners(evidence, self.config.k_index))
 
-    def first_state(self, index: SparseCode) -> tuple[SparseCode, float]:
-        """Return the state an index starts from, and how well its synapses agree (0..1)."""
-        return self._next((self.onset, index), (self.gate, index))
+    def gating(self, index: SparseCode) -> Gating:
+        """Return what an index gives the sequence cells."""
+        drive = self.gate.drive(index)
+        bias = (drive.connected - drive.connected.mean()) / drive.connected.std()
+        return Gating(index, drive, log_odds(self.gate, drive, CERTAIN), bias)
 
-    def next_state(self, index: SparseCode, state: SparseCode) -> tuple[SparseCode, float]:
+    def first_state(self, gating: Gating) -> tuple[SparseCode, float]:
+        """Return the state an index starts from, and how well its synapses agree (0..1)."""
+        return self._next(self.onset, gating.index, gating)
+
+    def next_state(self, gating: Gating, state: SparseCode) -> tuple[SparseCode, float]:
         """Return the state that follows, and how well its synapses agree (0..1)."""
-        return self._next((self.chain, state), (self.gate, index))
+        return self._next(self.chain, state, gating)
 
     def spontaneous(self, rng: np.random.Generator) -> tuple[SparseCode, bool]:
         """Start from noise and settle; the cells that fired tire.
@@ -276,13 +302,16 @@ class CA3:
         drives = [self.mossy.drive(g, gain).connected for g, gain in zip(granules, z, strict=True)]
         return np.stack(drives)
 
-    def _next(self, *sources: tuple[SparseProjection, SparseCode]) -> tuple[SparseCode, float]:
-        drives = [(projection, projection.drive(pre)) for projection, pre in sources]
-        score = sum(log_odds(projection, drive, CERTAIN) for projection, drive in drives)
-        winners = SparseCode.winners(np.asarray(score), self.config.k_sequence)
-        potentiated = sum(float(d.potentiated[winners.active].sum()) for _, d in drives)
-        connected = sum(float(d.connected[winners.active].sum()) for _, d in drives)
-        return winners, potentiated / max(connected, 1.0)
+    def _next(
+        self, source: SparseProjection, pre: SparseCode, gating: Gating
+    ) -> tuple[SparseCode, float]:
+        drive = source.drive(pre)
+        score = log_odds(source, drive, CERTAIN) + gating.score
+        winners = SparseCode.winners(score, self.config.k_sequence)
+        cells = winners.active
+        potentiated = (drive.potentiated + gating.drive.potentiated)[cells].sum()
+        connected = (drive.connected + gating.drive.connected)[cells].sum()
+        return winners, float(potentiated / max(connected, 1.0))
 
 
 def log_odds(projection: SparseProjection, drive: Drive, trust: float) -> NDArray[np.float32]:

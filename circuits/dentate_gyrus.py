@@ -97,4 +97,3 @@ def _expand(activity, targets, drive):
             if x != 0.0:
                 for k in range(targets.shape[1]):
                     drive[t, targets[i, k]] += x
-

@@ -1,7 +1,7 @@
 """The hippocampus: entorhinal cortex, dentate gyrus, CA3 and CA1 as one fast memory."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ class HippocampusConfig:
     tolerance : float
         Expected false winners among the k of a state at which the memory counts as full.
     separation : bool
-        False by-passes the dentate gyrus: see `dense`.
+        False by-passes the dentate gyrus; see `dense`.
     """
 
     entorhinal: EntorhinalConfig = field(default_factory=EntorhinalConfig)
@@ -44,20 +44,18 @@ class HippocampusConfig:
     tolerance: float = 4.0
     separation: bool = True
 
-    @classmethod
-    def dense(cls, activity: float = 0.1, **sizes: Any) -> "HippocampusConfig":
+    def dense(self, activity: float = 0.1) -> "HippocampusConfig":
         """Return the ablation: no dentate gyrus, and CA3 codes that are dense (fraction active).
 
         The mossy fibres then carry the entorhinal activity itself.
         """
-        ca3 = sizes.pop("ca3", CA3Config())
-        values = {name: getattr(ca3, name) for name in ca3.__dataclass_fields__}
-        values |= {
-            "k_index": round(activity * ca3.n_index),
-            "k_sequence": round(activity * ca3.n_sequence),
-            "index_bias": 0.0,
-        }
-        return cls(ca3=CA3Config(**values), separation=False, **sizes)
+        ca3 = replace(
+            self.ca3,
+            k_index=round(activity * self.ca3.n_index),
+            k_sequence=round(activity * self.ca3.n_sequence),
+            index_bias=0.0,
+        )
+        return replace(self, ca3=ca3, separation=False)
 
 
 @dataclass(frozen=True)
@@ -283,24 +281,26 @@ class Hippocampus:
 
     def _states(self, items: Sequence[int], index: SparseCode | None) -> tuple[SparseCode, ...]:
         granules, z = self._mossy_input(self.entorhinal.encode(items))
-        return tuple(self.ca3.detonate(granules, z, index))
+        gating = None if index is None else self.ca3.gating(index)
+        return tuple(self.ca3.detonate(granules, z, gating))
 
     def _run(self, index: SparseCode, settled: bool) -> Replay:
         context = self.entorhinal.silence()
-        state, agreement = self.ca3.first_state(index)
+        gating = self.ca3.gating(index)
+        state, agreement = self.ca3.first_state(gating)
         items: list[int] = []
         states: list[SparseCode] = []
         agreements = [agreement]
         while len(items) < self.config.longest:
             item, _ = self.entorhinal.decode(self.ca1.decode(state))
             layer = self.entorhinal.activity(item, context)[None]
-            state = self.ca3.detonate(*self._mossy_input(layer), index)[0]
+            state = self.ca3.detonate(*self._mossy_input(layer), gating)[0]
             states.append(state)
             if item == self.config.end:
                 break
             items.append(item)
             context = self.entorhinal.advance(context, item)
-            state, agreement = self.ca3.next_state(index, state)
+            state, agreement = self.ca3.next_state(gating, state)
             agreements.append(agreement)
         ended = len(items) < self.config.longest
         confidence = float(np.mean(agreements))
@@ -337,9 +337,13 @@ class Hippocampus:
         low, high = 1e-3, 1e3
         for _ in range(40):
             middle = np.sqrt(low * high)
-            low, high = (middle, high) if false_winners(middle) < self.config.tolerance else (
-                low,
-                middle,
+            low, high = (
+                (middle, high)
+                if false_winners(middle) < self.config.tolerance
+                else (
+                    low,
+                    middle,
+                )
             )
         return float(low * self.n_items)
 

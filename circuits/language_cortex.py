@@ -67,13 +67,7 @@ class LanguageCortex:
     ) -> None:
         self.network, self.tokenizer = network.eval(), tokenizer
         self.plasticity = plasticity or PlasticityConfig()
-        marks = [tokenizer.token_to_id(mark) for mark in (PAD, BEGIN, END)]
-        if None in marks:
-            raise ConfigError(
-                f"LanguageCortex.tokenizer: expected the marks {PAD} {BEGIN} {END}, got a "
-                f"tokenizer without them; add them as special tokens"
-            )
-        self.pad, self.begin, self.end = marks
+        self.pad, self.begin, self.end = marks_of(tokenizer)
         self.optimiser: torch.optim.AdamW | None = None
         self._starts_word = _word_starts(tokenizer)
         network.requires_grad_(False)
@@ -112,9 +106,7 @@ class LanguageCortex:
                 loss = functional.cross_entropy(
                     logits.flatten(0, 1), batch[:, 1:].flatten(), reduction="none"
                 ).view(len(chunk), -1)
-            found += [
-                loss[row, : len(item) + 1].numpy().copy() for row, item in enumerate(chunk)
-            ]
+            found += [loss[row, : len(item) + 1].numpy().copy() for row, item in enumerate(chunk)]
         return found
 
     def recall(self, cues: Sequence[Sequence[int]]) -> list[Completion]:
@@ -136,7 +128,9 @@ class LanguageCortex:
         dreams: list[tuple[int, ...]] = []
         prompts: list[Sequence[int]] = list(cues) or [()] * n
         for chunk in _chunks(prompts, 256):
-            for cue, dream in zip(chunk, self._generate(chunk, temperature, generator), strict=True):
+            for cue, dream in zip(
+                chunk, self._generate(chunk, temperature, generator), strict=True
+            ):
                 dreams.append((*cue, *dream.items))
         return dreams
 
@@ -276,7 +270,7 @@ class LanguageCortex:
     def _lesson_loss(self, lessons: Sequence[Sequence[int]], trust: Sequence[float]) -> Tensor:
         batch = self._batch(lessons)
         targets = batch[:, 1:]
-        weights = (targets != self.pad).float() * torch.tensor(trust)[:, None]
+        weights = targets.ne(self.pad).float() * torch.tensor(trust)[:, None]
         for row, lesson in enumerate(lessons):
             weights[row, : self.opening(lesson)] *= self.plasticity.opening_weight
         real = weights > 0
@@ -319,9 +313,10 @@ class LanguageCortex:
         log_p = np.zeros(n)
         rows = np.arange(n)
         cache = Cache(self.network.config, n, room)
-        current = forced[:, 0]
-        for step in range(room - 1):
-            hidden = self.network(torch.from_numpy(current)[:, None], cache)[:, -1]
+        shared = min(map(len, cues))
+        current = forced[:, : shared + 1]
+        for step in range(shared, room - 1):
+            hidden = self.network(torch.from_numpy(current), cache)[:, -1]
             logits = self.network.logits(hidden)
             if temperature > 0:
                 chosen = _draw(logits / temperature, generator)
@@ -344,12 +339,32 @@ class LanguageCortex:
             elif not going.all():
                 for place in np.flatnonzero(~going):
                     forced[rows[place], step + 2 :] = self.pad
-            current = following
-        return [self._completion(tokens, score) for tokens, score in zip(spoken, log_p, strict=True)]
+            current = following[:, None]
+        return [
+            self._completion(tokens, score) for tokens, score in zip(spoken, log_p, strict=True)
+        ]
 
     def _completion(self, tokens: list[int], log_p: float) -> Completion:
         items = tuple(tokens[: tokens.index(self.end)]) if self.end in tokens else tuple(tokens)
         return Completion(items, float(np.exp(log_p / max(len(tokens), 1))))
+
+
+def marks_of(tokenizer: Tokenizer) -> tuple[int, int, int]:
+    """Return the tokens of the marks pad, begin and end.
+
+    Raises
+    ------
+    ConfigError
+        When the tokenizer lacks one.
+    """
+    marks = [tokenizer.token_to_id(mark) for mark in (PAD, BEGIN, END)]
+    if None in marks:
+        raise ConfigError(
+            f"LanguageCortex.tokenizer: expected the marks {PAD} {BEGIN} {END}, got a tokenizer "
+            f"without them; add them as special tokens"
+        )
+    pad, begin, end = (mark for mark in marks if mark is not None)
+    return pad, begin, end
 
 
 def _draw(logits: Tensor, generator: torch.Generator | None) -> Tensor:

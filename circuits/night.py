@@ -42,11 +42,11 @@ class NightConfig:
     """
 
     cycles: int = 5
-    bursts_per_memory: float = 2.0
-    steps: int = 30
+    bursts_per_memory: float = 1.5
+    steps: int = 25
     steps_for: int = 60
     lessons_per_step: int = 24
-    dreams_per_step: int = 48
+    dreams_per_step: int = 40
     dreams: int = 300
     recombined: float = 0.5
     confidence: float = 0.9
@@ -68,7 +68,7 @@ class Burst:
     ----------
     cycle : int
     memory : int
-        Number of the memory in order of its first replay this cycle; -1 for none.
+        Number of the memory in order of its first replay tonight; -1 for none.
     confidence : float
     """
 
@@ -160,6 +160,7 @@ class Night:
     streams: Streams
     number: int = 1
     on_step: Callable[[int], None] | None = field(default=None, repr=False)
+    _numbers: dict[Items, int] = field(default_factory=dict, repr=False)
 
     def schedule(self) -> Schedule:
         """Return the phases of the night."""
@@ -185,7 +186,7 @@ class Night:
         key = (self.number, number)
         replays = self.nrem(self.streams.generator("replay", *key))
         lessons = _distinct(replays, self.config.confidence)
-        bursts = _bursts(number, replays, list(lessons))
+        bursts = self._bursts(number, replays, lessons)
         if not lessons:
             return CycleReport(number, bursts, 0, 0, 0, 0, 0.0, 0)
         dreams = self.rem(list(lessons), *key) if self.config.rem else []
@@ -246,6 +247,17 @@ class Night:
         freed = (before.potentiated - after.potentiated) / expected if expected else 0.0
         return DawnReport(True, drift, len(found), len(consolidated), len(consolidated), freed)
 
+    def _bursts(
+        self, cycle: int, replays: list[Replay], lessons: dict[Items, Replay]
+    ) -> tuple[Burst, ...]:
+        for items in lessons:
+            self._numbers.setdefault(items, len(self._numbers))
+        numbers = [self._numbers[r.items] if r.items in lessons else -1 for r in replays]
+        return tuple(
+            Burst(cycle, number, replay.confidence)
+            for number, replay in zip(numbers, replays, strict=True)
+        )
+
     def _learn(
         self, lessons: dict[Items, Replay], dreams: list[Items], number: int
     ) -> tuple[float, int]:
@@ -281,11 +293,6 @@ def _distinct(replays: list[Replay], confidence: float) -> dict[Items, Replay]:
             if known is None or replay.confidence > known.confidence:
                 found[replay.items] = replay
     return found
-
-
-def _bursts(cycle: int, replays: list[Replay], order: list[Items]) -> tuple[Burst, ...]:
-    place = {items: number for number, items in enumerate(order)}
-    return tuple(Burst(cycle, place.get(r.items, -1), r.confidence) for r in replays)
 
 
 def _fragment(lessons: list[Items], rng: np.random.Generator) -> Items:

@@ -111,10 +111,13 @@ class Attention(nn.Module):
             cache.keys[self.layer, :, :, cache.read : span] = key
             cache.values[self.layer, :, :, cache.read : span] = value
             if cache.read:
-                key, value = cache.keys[self.layer, :, :, :span], cache.values[self.layer, :, :, :span]
+                key, value = (
+                    cache.keys[self.layer, :, :, :span],
+                    cache.values[self.layer, :, :, :span],
+                )
                 mask = torch.ones(length, span, dtype=torch.bool).tril(cache.read)
                 causal = False
-        if cache is not None and length == 1:
+        if cache is not None and length == 1 and cache.read:
             mixed = _attend_once(query, key, value)
         else:
             mixed = functional.scaled_dot_product_attention(
@@ -215,6 +218,8 @@ class Transformer(nn.Module):
         pace = config.rope_theta ** (-torch.arange(0, depth, 2).float() / depth)
         turns = torch.outer(torch.arange(config.max_position_embeddings).float(), pace)
         turns = torch.cat((turns, turns), dim=-1)
+        self.cosine: Tensor
+        self.sine: Tensor
         self.register_buffer("cosine", turns.cos(), persistent=False)
         self.register_buffer("sine", turns.sin(), persistent=False)
 
@@ -224,7 +229,9 @@ class Transformer(nn.Module):
         with torch.no_grad():
             for name, parameter in self.named_parameters():
                 if parameter.dim() > 1:
-                    scale = residual if name.endswith(("o_proj.weight", "down_proj.weight")) else 0.02
+                    scale = (
+                        residual if name.endswith(("o_proj.weight", "down_proj.weight")) else 0.02
+                    )
                     parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
 
     def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:

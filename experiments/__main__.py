@@ -1,6 +1,5 @@
 """The command line `neurosim`; commands are found by listing `experiments.commands`."""
 
-import json
 import math
 import os
 import signal

@@ -8,19 +8,28 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from safetensors.torch import save
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn import functional
 
-from circuits.language_cortex import BEGIN, END, PAD, LanguageCortex
+from circuits.language_cortex import BEGIN, END, PAD, LanguageCortex, marks_of
 from circuits.transformer import Transformer, TransformerConfig
 from neurosim.metrics import exact_recall, perplexity
 from neurosim.microworld import Fact, base_facts, everyday_sentences
+from neurosim.plotting import colour
 from neurosim.randomness import Streams
+from neurosim.recorder import Recorder
 from neurosim.storage import atomic_write_bytes, atomic_write_json
 
 DATA = Path(__file__).parents[1] / "data"
 MODEL = DATA / "language_model"
+
+
+expected = {
+    "base_template_0": (0.99, "this project's bar: base facts by cloze"),
+    "n_base_facts": (400, "this project's bar: at least as many base facts"),
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,53 @@ class Config:
     n_everyday: int = 12_000
 
 
+@dataclass(frozen=True)
+class Result:
+    """A model, what it knows, and its loss step by step.
+
+    Parameters
+    ----------
+    cortex : LanguageCortex
+    scores : dict of str to float
+    losses : list of float [nats a token]
+    """
+
+    cortex: LanguageCortex
+    scores: dict[str, float]
+    losses: list[float]
+
+    def metrics(self) -> dict[str, float]:
+        """Return the flat numbers."""
+        return self.scores
+
+
+def run(
+    config: Config,
+    rng: np.random.Generator | None = None,
+    recorder: Recorder | None = None,
+    tick: Callable[[], object] = lambda: None,
+) -> Result:
+    """Raise a model on one thread and examine it; `rng` is not used, the seed is the config's."""
+    torch.set_num_threads(1)
+    losses: list[float] = []
+
+    def note(loss: float) -> None:
+        losses.append(loss)
+        tick()
+
+    cortex = raise_model(config, note)
+    if recorder is not None:
+        recorder.store("loss", np.array(losses), "nats a token", ("step",))
+    return Result(cortex, examine(cortex), losses)
+
+
+def plot(result: Result, axes: Axes) -> None:
+    """Draw the loss over gradient steps."""
+    axes.plot(result.losses, color=colour("night"))
+    axes.set_xlabel("gradient step")
+    axes.set_ylabel("loss [nats a token]")
+
+
 def shipped_facts() -> list[Fact]:
     """Return the base facts that the shipped language model knows."""
     return base_facts(Streams(Config.seed).generator("facts"))
@@ -91,7 +147,7 @@ def raise_model(
     encoded = [[e.ids for e in tokenizer.encode_batch(texts)] for texts in corpora]
     sizes = (config.prose, config.everyday, config.facts)
     rng = streams.generator("order")
-    marks = [tokenizer.token_to_id(mark) for mark in (PAD, BEGIN, END)]
+    marks = marks_of(tokenizer)
     for step in range(config.steps):
         for group in optimiser.param_groups:
             group["lr"] = config.rate * _pace(step, config.steps)

@@ -395,9 +395,9 @@ def record(result: Result, arms: Sequence[str], recorder: Recorder) -> None:
         place = f"arms/{arm.replace(' ', '_')}"
         for metric in rows[0].metrics:
             recorder.store(f"{place}/{metric}", result.values(arm, metric), "", ("seed",))
-        steps = [step for step, _ in rows[0].curve]
+        steps = min(([step for step, _ in row.curve] for row in rows), key=len)
         if steps:
-            recall = np.array([[value for _, value in row.curve] for row in rows])
+            recall = np.array([[value for _, value in row.curve[: len(steps)]] for row in rows])
             recorder.store(f"{place}/curve_steps", np.array(steps), "steps", ("point",))
             recorder.store(f"{place}/curve_recall", recall, "", ("seed", "point"))
     first = result.arms[0]

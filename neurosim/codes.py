@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.errors import ConfigError
+from neurosim.errors import ConfigError, NumericalError
 
 Cells = NDArray[np.int64]
 
@@ -25,14 +25,21 @@ class SparseCode:
     Raises
     ------
     ConfigError
-        When an index lies outside the population, or they are not ascending and unique.
+        When an index lies outside the population or is no whole number, or they are not ascending
+        and unique.
     """
 
     active: Cells
     n_units: int
 
     def __post_init__(self) -> None:
-        active = np.ascontiguousarray(self.active, dtype=np.int64)
+        given = np.asarray(self.active)
+        if given.size and given.dtype.kind not in "iu":
+            raise ConfigError(
+                f"SparseCode.active: expected whole numbers, got {given.dtype}; build it from a "
+                f"mask with SparseCode.from_dense"
+            )
+        active = np.ascontiguousarray(given, dtype=np.int64)
         if active.ndim != 1 or (active.size > 1 and np.any(np.diff(active) <= 0)):
             raise ConfigError(
                 "SparseCode.active: expected ascending indices, each once, got an unsorted or "
@@ -73,16 +80,25 @@ class SparseCode:
         threshold = np.partition(drive, -k)[-k]
         above = np.flatnonzero(drive > threshold)
         at = np.flatnonzero(drive == threshold)[: k - above.size]
+        if above.size + at.size < k:  # NaN equals nothing, not even itself.
+            raise NumericalError(
+                "SparseCode.winners.drive: expected finite values, got NaN; find the region whose "
+                "activity is no longer finite"
+            )
         return cls(np.sort(np.concatenate((above, at))), len(drive))
 
     @classmethod
     def random(cls, n_units: int, k: int, rng: np.random.Generator) -> "SparseCode":
         """Draw `k` cells with equal chance."""
+        if not 0 <= k <= n_units:
+            raise ConfigError(
+                f"SparseCode.random.k: expected 0..{n_units}, got {k}; choose fewer cells"
+            )
         return cls(np.sort(rng.choice(n_units, size=k, replace=False)), n_units)
 
     def to_dense(self, dtype: type = np.bool_) -> NDArray[np.generic]:
         """Return ``(n_units,)`` with ones at the active cells."""
-        dense = np.zeros(self.n_units, dtype=dtype)
+        dense: NDArray[np.generic] = np.zeros(self.n_units, dtype=dtype)
         dense[self.active] = 1
         return dense
 
@@ -105,14 +121,23 @@ class SparseCode:
 
     def union(self, other: "SparseCode") -> "SparseCode":
         """Return the cells active in either code."""
+        self._check_population(other)
         return SparseCode(np.union1d(self.active, other.active), self.n_units)
 
     def overlap(self, other: "SparseCode") -> float:
         """Return shared cells over the geometric mean of both sizes: 1 equal, 0 disjoint."""
+        self._check_population(other)
         if not len(self) or not len(other):
             return 0.0
         shared = np.intersect1d(self.active, other.active, assume_unique=True).size
         return float(shared / np.sqrt(len(self) * len(other)))
+
+    def _check_population(self, other: "SparseCode") -> None:
+        if self.n_units != other.n_units:
+            raise ConfigError(
+                f"SparseCode.n_units: expected two codes of one population, got {self.n_units} and "
+                f"{other.n_units} cells; compare codes of one region"
+            )
 
 
 def stack(codes: Sequence[SparseCode]) -> NDArray[np.bool_]:

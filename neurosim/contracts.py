@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 State = Mapping[str, NDArray[Any]]
+Event = Literal["coincidence", "pre", "post", "all"]
+"""Which synapses a rule acts on: both cells active, one of them, or any."""
 
 
 @runtime_checkable
@@ -20,7 +22,7 @@ class Rule(Protocol):
 
     source: ClassVar[str]
     knows: ClassVar[tuple[str, ...]]
-    acts_on: ClassVar[Literal["coincidence", "pre", "post", "all"]]
+    acts_on: ClassVar[Event]
 
     def delta(
         self,

@@ -26,7 +26,7 @@ def names(package: str) -> list[str]:
             "discovery", "package", "an installed package", package, "install neurosim anew"
         ) from error
     found = pkgutil.iter_modules(getattr(folder, "__path__", ()))
-    return sorted(module.name for module in found if not module.name.startswith("_"))
+    return sorted(m.name for m in found if not m.ispkg and not m.name.startswith("_"))
 
 
 def modules(package: str) -> dict[str, ModuleType]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sized
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -73,7 +73,11 @@ class Progress(Generic[T]):
         return len(self._work) if isinstance(self._work, Sized) else None
 
 
-def progress(work: Iterable[T] | int, description: str) -> Progress[T]:
+@overload
+def progress(work: int, description: str) -> Progress[int]: ...
+@overload
+def progress(work: Iterable[T], description: str) -> Progress[T]: ...
+def progress(work: Iterable[T] | int, description: str) -> Progress[Any]:
     """Show the progress of some work on stderr, if that is a terminal.
 
     Parameters

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from neurosim.contracts import Rule
 
 MAX_COUNT = 255
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,8 @@ class SparseProjection:
             )
         self.name, self.n_pre, self.n_post, self.fan_out = name, n_pre, n_post, fan_out
         self.targets = np.empty((n_pre, fan_out), dtype=np.int32)
-        _wire(rng.random((n_pre, fan_out)), n_post, self.targets)
+        for rows in np.array_split(self.targets, max(1, self.targets.size // _BLOCK)):
+            _wire(rng.random(rows.shape, dtype=np.float32), n_post, rows)
         self.weights = np.zeros((n_pre, fan_out), dtype=np.uint8)
         self._used_by_pre = np.zeros(n_pre, dtype=np.int64)
         self._used_by_post = np.zeros(n_post, dtype=np.int64)
@@ -86,6 +88,11 @@ class SparseProjection:
         """
         self._check(pre, self.n_pre, "pre")
         gain = np.ones(self.n_pre, dtype=np.float32) if gain is None else gain
+        if gain.shape != (self.n_pre,):
+            raise ConfigError(
+                f"SparseProjection.gain: expected shape ({self.n_pre},) in {self.name}, got "
+                f"{gain.shape}; give one gain for each presynaptic cell"
+            )
         potentiated = np.zeros(self.n_post, dtype=np.float32)
         connected = np.zeros(self.n_post, dtype=np.float32)
         _drive(pre.active, self.targets, self.weights, gain, potentiated, connected)
@@ -98,9 +105,7 @@ class SparseProjection:
         _strength(pre.active, self.targets, self.weights, total)
         return total
 
-    def learn(
-        self, rule: "Rule", pre: SparseCode, post: SparseCode, modulator: float = 1.0
-    ) -> int:
+    def learn(self, rule: "Rule", pre: SparseCode, post: SparseCode, modulator: float = 1.0) -> int:
         """Apply a coincidence rule where both cells are active; weights stay in 0..255.
 
         Returns
@@ -128,6 +133,8 @@ class SparseProjection:
 
     def coincident(self, pre: SparseCode, post: SparseCode) -> NDArray[np.int64]:
         """Return the flat indices of the synapses whose two cells are active."""
+        self._check(pre, self.n_pre, "pre")
+        self._check(post, self.n_post, "post")
         slots = np.empty(len(pre) * min(self.fan_out, len(post)), dtype=np.int64)
         n = _coincident(pre.active, self.targets, post.to_dense(), slots)
         return slots[:n]

@@ -120,9 +120,18 @@ def count_estimate(path: Path | str) -> int:
         size = max(os.fstat(stream.fileno()).st_size, len(head))
     if size > len(head):
         # The last sentence is likely cut: leave it to the extrapolation.
-        head = head[: head.rfind(b"\n") + 1 or head.rfind(b" ") + 1 or len(head)]
+        head = head[: head.rfind(b"\n") + 1 or head.rfind(b" ") + 1 or _whole_characters(head)]
     found = sum(1 for _ in _sentences(iter([head]), name, MAX_WORDS))
     return round(found * size / len(head))
+
+
+def _whole_characters(head: bytes) -> int:
+    """Return the length of `head` without a UTF-8 character that is cut at its end."""
+    for back in range(1, min(4, len(head)) + 1):
+        if head[-back] & 0xC0 == 0xC0:  # A first byte: its high ones count the character's bytes.
+            length = 2 + (head[-back] >= 0xE0) + (head[-back] >= 0xF0)
+            return len(head) - back if back < length else len(head)
+    return len(head)
 
 
 def _opened(source: Path | str, name: str) -> AbstractContextManager[BinaryIO]:

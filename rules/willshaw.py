@@ -1,10 +1,12 @@
 """Counting Willshaw synapses: one coincidence of pre and post, one step of strength."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from neurosim.contracts import Event
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Willshaw:
 
     source: ClassVar[str] = "Willshaw, Buneman & Longuet-Higgins (1969) Nature 222:960"
     knows: ClassVar[tuple[str, ...]] = ("pre", "post", "modulator")
-    acts_on: ClassVar[Literal["coincidence"]] = "coincidence"
+    acts_on: ClassVar[Event] = "coincidence"
 
     def delta(
         self,

@@ -18,8 +18,6 @@ def run(arguments: Namespace) -> dict[str, Any]:
     """Raise the model, examine it and write it."""
     import dataclasses
 
-    import torch
-
     from experiments import childhood
     from neurosim.errors import ConfigError
     from neurosim.progress import progress
@@ -30,12 +28,10 @@ def run(arguments: Namespace) -> dict[str, Any]:
         if arguments.steps < 1:
             raise ConfigError(f"--steps: expected 1 or more, got {arguments.steps}; try 1600")
         config = dataclasses.replace(config, steps=arguments.steps)
-    torch.set_num_threads(1)
-    with ResourceMeter() as meter:
-        with progress(config.steps, "childhood") as bar:
-            cortex = childhood.raise_model(config, lambda loss: bar.advance())
-        scores = childhood.examine(cortex)
-    childhood.write_model(cortex, arguments.out, childhood.provenance_of(config, scores))
+    with ResourceMeter() as meter, progress(config.steps, "childhood") as bar:
+        result = childhood.run(config, tick=bar.advance)
+    scores = result.scores
+    childhood.write_model(result.cortex, arguments.out, childhood.provenance_of(config, scores))
     print(
         f"{arguments.out}: {scores['n_base_facts']:.0f} base facts, "
         f"{scores['base_template_0']:.1%} by cloze; held-out perplexity {scores['perplexity']:.2f}"

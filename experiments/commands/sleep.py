@@ -64,9 +64,10 @@ def _print(values: dict[str, Any], page: Path, brain: Path) -> None:
     rows = {"night": values, **values["controls"]}
     print(f"{'':12} {'new recall':>10} {'base facts':>16} {'perplexity':>16} {'steps':>6}")
     for name, row in rows.items():
+        base = f"{row['base_before']:.1%} ->{row['base_after']:6.1%}"
+        perplexity = f"{row['perplexity_before']:.2f} ->{row['perplexity_after']:6.2f}"
         print(
-            f"{name:12} {row['new_recall']:10.1%} {row['base_before']:7.1%} ->{row['base_after']:6.1%}"
-            f" {row['perplexity_before']:7.2f} ->{row['perplexity_after']:6.2f} {row['n_steps']:6.0f}"
+            f"{name:12} {row['new_recall']:10.1%} {base:>16} {perplexity:>16} {row['n_steps']:6.0f}"
         )
     print(
         f"{values['n_items']} items a day, {values['n_seeds']} seed(s); "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from experiments.report.measurements import (
     BARS,
@@ -24,6 +24,7 @@ from neurosim.plotting import colour, label, shade
 from neurosim.recorder import Recording
 
 _GREY = "#707070"
+_RATIO_TICKS = (0.5, 1, 2, 3, 5, 10, 30, 100, 300, 1000, 10_000, 100_000)
 _MARKERS = "osD^vPX"  # So that no two lines differ in colour alone.
 
 
@@ -44,6 +45,7 @@ def plot_retention(recording: Recording, axes: Sequence[Axes]) -> None:
         _bar_line(panel, bar)
         label(panel.xaxis, bar.title, "%" if bar.percent else "")
         panel.grid(False, axis="y")
+        panel.tick_params(axis="y", length=0)
     axes[0].set_yticks(range(len(arms)), arms)
     axes[0].set_ylim(len(arms) - 0.4, -0.6)
 
@@ -62,14 +64,11 @@ def plot_learning_curves(recording: Recording, axes: Axes) -> None:
         if found is not None:
             _curve(axes, arm, *found, _MARKERS[place % len(_MARKERS)])
     axes.axhline(90, color=_GREY, linestyle=":", linewidth=1, zorder=1)
-    axes.annotate(
-        "90 %", (1, 90), (-3, 3), axes.get_yaxis_transform(), "offset points",
-        ha="right", fontsize="small", color=_GREY,
-    )  # fmt: skip
+    axes.text(0.01, 91, "90 %", transform=axes.get_yaxis_transform(), fontsize="small", color=_GREY)
     axes.set_ylim(-3, 106)
     axes.set_xlim(left=0)
     axes.set_yticks(range(0, 101, 20))
-    label(axes.xaxis, "Gradient steps of the night", "steps")
+    label(axes.xaxis, "Learning of the night", "gradient steps")
     label(axes.yaxis, "Recall of the new sentences", "%")
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 
@@ -91,14 +90,26 @@ def plot_replay(recording: Recording, axes: Sequence[Axes]) -> None:
     number, valid = np.arange(1, memory.size + 1), memory >= 0
     n_memories = int(memory.max(initial=0)) + 1
     silent = -max(1.0, 0.06 * n_memories)  # The row of bursts without a memory.
+    lowest = float(np.nanmin(confidence[valid], initial=0.5))
     points = raster.scatter(
-        number[valid], memory[valid] + 1, c=confidence[valid], vmin=0, vmax=1,
-        s=float(np.clip(6000 / memory.size, 3, 22)), marker="s", linewidths=0,
-    )  # fmt: skip
+        number[valid],
+        memory[valid] + 1,
+        c=confidence[valid],
+        cmap="cividis_r",  # Reversed: what is sure must stand out from the paper.
+        vmin=np.floor(10 * lowest) / 10,
+        vmax=1,
+        s=float(np.clip(6000 / memory.size, 3, 22)),
+        marker="s",
+        linewidths=0,
+    )
     raster.scatter(
-        number[~valid], np.full((~valid).sum(), silent), color=_GREY, marker="|", s=22,
+        number[~valid],
+        np.full((~valid).sum(), silent),
+        color=_GREY,
+        marker="|",
+        s=22,
         linewidths=0.8,
-    )  # fmt: skip
+    )
     _cycle_lines(raster, cycle)
     _memory_rows(raster, n_memories, silent)
     label(raster.xaxis, "Ripple burst of the night", "number")
@@ -112,7 +123,7 @@ def plot_replay(recording: Recording, axes: Sequence[Axes]) -> None:
     counts.grid(False, axis="y")
     counts.tick_params(left=False, labelleft=False)
     bar = counts.figure.colorbar(points, ax=list(axes), pad=0.02, aspect=30)
-    label(bar.ax.yaxis, "Confidence of the replay", "0 to 1")
+    label(bar.ax.yaxis, "Confidence of the replay")
 
 
 def plot_separation(recording: Recording, axes: Sequence[Axes]) -> None:
@@ -138,13 +149,13 @@ def plot_separation(recording: Recording, axes: Sequence[Axes]) -> None:
         extent = (0.5, n + 0.5, n + 0.5, 0.5)
         image = panel.imshow(matrix, vmin=0, vmax=1, extent=extent, interpolation="nearest")
         mean = mean_overlap(matrix)
-        panel.set_title(f"{region}\nmean overlap " + (f"{mean:.3f}" if n > 1 else "of one: none"))
+        panel.set_title(f"{region}\n" + (f"mean overlap {mean:.3f}" if n > 1 else "one sentence"))
         panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         panel.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     label(axes[0].yaxis, "Sentence", "number")
     if image is not None:
         bar = axes[0].figure.colorbar(image, ax=list(axes), pad=0.02, aspect=22, shrink=0.85)
-        label(bar.ax.yaxis, "Overlap (cosine)", "0 to 1")
+        label(bar.ax.yaxis, "Overlap (cosine)")
 
 
 def plot_capacity(recording: Recording, axes: Axes) -> None:
@@ -163,13 +174,14 @@ def plot_capacity(recording: Recording, axes: Axes) -> None:
     axes.barh(range(3), used, height=0.6, color=colour("night"))
     for place, count in enumerate(used):
         share = f"  ({100 * count / total:.3g} % of {total:,.0f})" if total > 0 else ""
-        axes.annotate(f"{count:,.0f}{share}", (count, place), (5, 0),
-                      textcoords="offset points", va="center")  # fmt: skip
+        axes.annotate(
+            f"{count:,.0f}{share}", (count, place), (5, 0), textcoords="offset points", va="center"
+        )
     # The longest label needs room beside the longest bar.
     axes.set_xlim(0, max(float(used.max()), 1.0) * (1.6 if total > 0 else 1.25))
     axes.set_yticks(range(3), names)
     axes.set_ylim(2.6, -0.6)
-    axes.grid(False, axis="y")
+    axes.grid(False)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.10g}"))
     label(axes.xaxis, "Potentiated synapses of the hippocampus", "synapses")
@@ -178,17 +190,26 @@ def plot_capacity(recording: Recording, axes: Axes) -> None:
 def _arm_row(panel: Axes, place: int, arm: str, row: FloatArray | None, scale: float) -> None:
     found = None if row is None else interval(row)
     if row is None or found is None:
-        panel.annotate("not recorded", (0.5, place), xycoords=("axes fraction", "data"),
-                       ha="center", va="center", fontsize="small", color=_GREY)  # fmt: skip
+        panel.annotate(
+            "not recorded",
+            (0.5, place),
+            xycoords=("axes fraction", "data"),
+            ha="center",
+            va="center",
+            fontsize="small",
+            color=_GREY,
+        )
         return
-    shade_of = colour(arm)
+    own, mean = colour(arm), scale * found.mean
     if found.n > 1:
-        low, high = scale * found.low, scale * found.high
-        panel.plot([low, high], [place, place], color=shade_of, linewidth=2, zorder=2)
-        finite = scale * row[np.isfinite(row)]
-        panel.plot(finite, np.full(finite.size, place + 0.27), ".", markersize=5, color=shade_of,
-                   alpha=0.6, markeredgewidth=0, zorder=3)  # fmt: skip
-    panel.plot([scale * found.mean], [place], "o", markersize=7, color=shade_of, zorder=4)
+        panel.plot([scale * found.low, scale * found.high], [place, place], color=own, linewidth=2)
+        seeds = scale * row[np.isfinite(row)]
+        below = np.full(seeds.size, place + 0.27)
+        panel.plot(seeds, below, ".", markersize=5, color=own, alpha=0.6, markeredgewidth=0)
+    panel.plot([mean], [place], "o", markersize=5, color=own)
+    text = f"{mean:.1f}" if scale > 1 else f"{mean:.2f}"
+    # Beside the panel: above its dot it would lie on the bar.
+    panel.text(1.02, place, text, transform=panel.get_yaxis_transform(), va="center")
 
 
 def _bar_line(panel: Axes, bar: Bar) -> None:
@@ -196,15 +217,18 @@ def _bar_line(panel: Axes, bar: Bar) -> None:
     panel.axvline(limit, color=_GREY, linestyle="--", linewidth=1, zorder=1)
     panel.set_title(f"bar: {bar.words()}", fontsize="medium", color=_GREY)
     drawn = np.concatenate([np.asarray(each.get_xdata(), dtype=float) for each in panel.lines])
-    drawn = drawn[panel.lines.index(panel.lines[-1]) and np.isfinite(drawn)]
+    drawn = drawn[np.isfinite(drawn)]
     if bar.percent:
         # From zero, so that a distance between two arms is what it looks like.
         panel.set_xlim(-4, max(104.0, 1.04 * float(drawn.max())))
-        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        panel.set_xticks(range(0, 101, 25))
     elif drawn.max() > 3 * limit:
         panel.set_xscale("log")
+        ticks = [each for each in _RATIO_TICKS if drawn.min() <= each <= drawn.max()]
+        panel.xaxis.set_major_locator(FixedLocator(ticks))
+        panel.xaxis.set_minor_locator(NullLocator())
         panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-        panel.xaxis.set_minor_formatter(FuncFormatter(lambda x, _: ""))
+    panel.margins(x=0.08)
 
 
 def _curve(axes: Axes, arm: str, steps: FloatArray, recall: FloatArray, marker: str) -> None:
@@ -231,9 +255,15 @@ def _cycle_lines(raster: Axes, cycle: np.ndarray) -> None:
         text = f"{cycle[int(left)]:g}"
         raster.annotate(
             f"cycle {text}" if share > 0.1 else text if share > 0.02 else "",
-            ((left + right) / 2, 1), (0, 4), raster.get_xaxis_transform(), "offset points",
-            ha="center", fontsize="small", color=_GREY, annotation_clip=False,
-        )  # fmt: skip
+            ((left + right) / 2, 1),
+            (0, 4),
+            raster.get_xaxis_transform(),
+            "offset points",
+            ha="center",
+            fontsize="small",
+            color=_GREY,
+            annotation_clip=False,
+        )
     raster.set_xlim(0.5 - 0.01 * cycle.size, cycle.size * 1.01 + 0.5)
 
 

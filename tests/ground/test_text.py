@@ -321,3 +321,10 @@ def test_the_estimate_is_exact_for_a_small_file():
 def test_the_estimate_of_a_big_file_is_near(written):
     lines = [f"Item {n} is a sentence of {'some ' * (n % 7)}words." for n in range(20_000)]
     assert count_estimate(written("\n".join(lines))) == pytest.approx(20_000, rel=0.03)
+
+
+def test_a_text_without_spaces_is_estimated_though_the_first_chunk_cuts_a_character(written):
+    text = "今天天气很好。" * 10_000
+    assert len(text.encode()) > 65536 and 65536 % 3 != 0  # The chunk ends inside a character.
+    assert count_estimate(written(text)) == pytest.approx(10_000, rel=0.01)
+    assert count_estimate(written("a" + text)) == pytest.approx(10_000, rel=0.01)

@@ -1,0 +1,109 @@
+"""run an experiment by name: fields of its Config as FIELD=VALUE"""
+
+import dataclasses
+import math
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("name", metavar="EXPERIMENT", help="such as ten_days")
+    parser.add_argument(
+        "settings", nargs="*", metavar="FIELD=VALUE", help="such as days=3 night.cycles=4"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=None, metavar="DIR", help="default: out/EXPERIMENT"
+    )
+    parser.add_argument("--seed", type=int, default=None, help="the same as seed=N")
+
+
+def run(arguments: Namespace) -> dict[str, Any]:
+    """Run the experiment, record it and draw its figure."""
+    from matplotlib.figure import Figure
+
+    from neurosim import discovery, plotting
+    from neurosim.errors import ConfigError
+    from neurosim.randomness import Streams
+    from neurosim.recorder import Recorder
+    from neurosim.resources import ResourceMeter
+
+    module = discovery.find("experiments", arguments.name)
+    if not hasattr(module, "expected"):
+        raise ConfigError(f"{arguments.name} is no experiment; try one_night or ten_days")
+    config = module.Config()
+    settings = list(arguments.settings)
+    if arguments.seed is not None:
+        field = "seed" if hasattr(config, "seed") else "seeds"
+        settings.append(f"{field}={arguments.seed}")
+    for setting in settings:
+        config = changed(config, *_split(setting))
+    out = arguments.out or Path("out") / arguments.name
+    out.mkdir(parents=True, exist_ok=True)
+    seed = getattr(config, "seed", 0)
+    with ResourceMeter() as meter, Recorder(out / "run.h5", config, seed) as recorder:
+        result = module.run(config, Streams(seed).generator(arguments.name), recorder)
+    with plotting.style():
+        figure = Figure(figsize=(7, 4.5), layout="constrained")
+        module.plot(result, figure.add_subplot())
+        plotting.save(figure, out / f"{arguments.name}.png")
+    values = result.metrics() if hasattr(result, "metrics") else module.summary(result)
+    for key, value in values.items():
+        if isinstance(value, float | int):
+            print(f"{key:24} {value:.4g}")
+    for key, (number, source) in module.expected.items():
+        print(f"expected {key} {number}: {source}")
+    print(f"recorded in {out / 'run.h5'}, drawn in {out / (arguments.name + '.png')}")
+    return {**values, **meter.as_dict()}
+
+
+def changed(config: Any, path: str, text: str) -> Any:
+    """Return a copy of a dataclass with the field at a dotted path set from text.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown field (the nearest is suggested) or a value of another type.
+    """
+    from neurosim.errors import ConfigError, nearest_name
+
+    name, _, rest = path.partition(".")
+    known = [field.name for field in dataclasses.fields(config)]
+    if name not in known:
+        near = nearest_name(name, known)
+        hint = f"did you mean {near}?" if near else f"fields are {', '.join(known)}"
+        raise ConfigError(f"{type(config).__name__}.{name}: expected a known field; {hint}")
+    old = getattr(config, name)
+    value = (
+        changed(old, rest, text) if rest else _value(f"{type(config).__name__}.{name}", old, text)
+    )
+    return dataclasses.replace(config, **{name: value})
+
+
+def _split(setting: str) -> tuple[str, str]:
+    from neurosim.errors import ConfigError
+
+    path, equals, text = setting.partition("=")
+    if not equals:
+        raise ConfigError(f"{setting}: expected FIELD=VALUE, got no =; write for example days=3")
+    return path, text
+
+
+def _value(place: str, old: object, text: str) -> object:
+    from neurosim.errors import ConfigError
+
+    try:
+        if isinstance(old, bool):
+            return {"true": True, "false": False}[text.lower()]
+        if isinstance(old, tuple):
+            kind = type(old[0]) if old else str
+            return tuple(kind(part) for part in text.split(","))
+        value = type(old)(text)  # type: ignore[call-arg]
+    except (KeyError, ValueError, TypeError):
+        raise ConfigError(
+            f"{place}: expected {type(old).__name__}, got {text!r}; its default is {old!r}"
+        ) from None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{place}: expected a finite number, got {text}; its default is {old!r}")
+    return value

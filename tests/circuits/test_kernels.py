@@ -1,0 +1,47 @@
+"""The kernels of the regions agree with their formulas."""
+
+import numpy as np
+import pytest
+
+from circuits.dentate_gyrus import _expand
+from circuits.homeostasis import Homeostasis, _welford
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(11)
+
+
+def test_expansion_is_the_product_with_the_wiring_matrix(rng):
+    n_steps, n_input, n_units, fan_out = 4, 20, 30, 6
+    targets = np.stack([np.sort(rng.choice(n_units, fan_out, False)) for _ in range(n_input)])
+    activity = rng.random((n_steps, n_input)) * (rng.random((n_steps, n_input)) < 0.4)
+    matrix = np.zeros((n_units, n_input))
+    for i, row in enumerate(targets):
+        matrix[row, i] = 1.0
+    drive = np.zeros((n_steps, n_units))
+    _expand(activity, targets, drive)
+    assert drive.any()
+    np.testing.assert_allclose(drive, activity @ matrix.T, rtol=1e-12)
+
+
+def test_welford_gives_mean_and_variance_of_everything_seen(rng):
+    drive = rng.normal(1e3, 2.0, size=(40, 9))
+    n, mean, squares = 0, np.zeros(9), np.zeros(9)
+    for part in np.split(drive, [1, 5, 30]):  # In portions, as it comes.
+        n = _welford(part, n, mean, squares)
+    assert n == 40
+    np.testing.assert_allclose(mean, drive.mean(axis=0), rtol=1e-12)
+    # The mean is 500 deviations away, which costs digits of a variance.
+    np.testing.assert_allclose(squares / n, drive.var(axis=0), rtol=1e-9)
+
+
+def test_a_homeostatic_cell_has_mean_zero_and_deviation_one(rng):
+    cells = Homeostasis(5)
+    drive = (rng.normal(size=(300, 5)) * [1, 2, 3, 4, 0] + [0, 5, 9, 1, 3]).astype(np.float32)
+    assert np.array_equal(cells.normalise(drive), drive)  # Nothing learnt yet.
+    cells.learn(drive)
+    z = cells.normalise(drive)
+    np.testing.assert_allclose(z[:, :4].mean(axis=0), 0.0, atol=1e-5)  # float32
+    np.testing.assert_allclose(z[:, :4].std(axis=0), 1.0, rtol=1e-5)
+    assert np.isfinite(z).all()  # A cell whose drive never changed, too.
