@@ -353,6 +353,7 @@ class Brain:
             entorhinal=EntorhinalConfig(n_tokens=self.cortex.tokenizer.get_vocab_size()),
             longest=min(126, self.cortex.longest - 2),
             end=self.cortex.end,
+            more=self.cortex.pad,
         )
         return sizes if self.config.separation else sizes.dense()
 

@@ -12,7 +12,7 @@ from circuits.ca3 import BASE_DEPTH, CA3, CA3Config, Episode
 from circuits.dentate_gyrus import DentateConfig, DentateGyrus
 from circuits.entorhinal import EntorhinalConfig, EntorhinalCortex
 from neurosim.codes import SparseCode
-from neurosim.contracts import Completion, Replay, Rule
+from neurosim.contracts import Completion, Gauge, Replay, Rule
 from neurosim.errors import CapacityError, ConfigError
 from neurosim.projections import SparseProjection
 from neurosim.randomness import Streams
@@ -29,6 +29,10 @@ class HippocampusConfig:
         Longest episode, the end mark included.
     end : int
         Item that ends every episode.
+    more : int
+        Item that ends what is left of a released episode: there was more.
+    gist : float
+        Share of a released episode's items, from its beginning, that stays as a fragment.
     tolerance : float
         Expected false winners among the k of a state at which the memory counts as full.
     separation : bool
@@ -41,6 +45,8 @@ class HippocampusConfig:
     ca1: CA1Config = field(default_factory=CA1Config)
     longest: int = 126
     end: int = 2
+    more: int = 0
+    gist: float = 0.2
     tolerance: float = 4.0
     separation: bool = True
 
@@ -59,31 +65,6 @@ class HippocampusConfig:
 
 
 @dataclass(frozen=True)
-class Gauge:
-    """How full a hippocampus is.
-
-    Parameters
-    ----------
-    n_episodes, n_items : int
-        Held now; items count the end marks.
-    used : float
-        Share of the capacity in use, 1 is full.
-    room : int
-        Items that still fit before a state has `tolerance` false winners.
-    potentiated : int
-        Synapses in use, of `n_synapses` plastic ones.
-    n_synapses : int
-    """
-
-    n_episodes: int
-    n_items: int
-    used: float
-    room: int
-    potentiated: int
-    n_synapses: int
-
-
-@dataclass(frozen=True)
 class Recollection:
     """What a fragment brought back.
 
@@ -94,11 +75,14 @@ class Recollection:
     episode : Episode
     confidence : float
         Share of the synapses along the chain that agree, times the share of the cue found again.
+    fragment : bool
+        Only the opening of a released episode is left.
     """
 
     items: tuple[int, ...]
     episode: Episode
     confidence: float
+    fragment: bool
 
 
 class Hippocampus:
@@ -132,6 +116,7 @@ class Hippocampus:
         )
         self.n_recruited = 0
         self.n_episodes = 0
+        self.n_fragments = 0
         self.n_items = 0
 
     @property
@@ -178,7 +163,8 @@ class Hippocampus:
         self.n_recruited += 1
         sequence = (*items, self.config.end)
         depth = BASE_DEPTH + int(np.clip(salience, 0, 3))
-        return self._write(Episode(index, self._states(sequence, index)), sequence, depth, 1)
+        self.n_episodes += 1
+        return self._write(index, sequence, depth, 1)
 
     def remember(self, cue: Sequence[int]) -> Recollection | None:
         """Bring back the episode a fragment belongs to; None when the cue is empty."""
@@ -188,19 +174,20 @@ class Hippocampus:
         index, _ = self.ca3.complete(codes, self._states(cue, None))
         replay = self._run(index, settled=True)
         found = len(set(cue) & set(replay.items)) / len(set(cue))
-        return Recollection(replay.items, replay.trace, replay.confidence * found)
+        confidence = replay.confidence * found
+        return Recollection(replay.items, replay.trace, confidence, replay.fragment)
 
     def recall(self, cue: Sequence[int]) -> Completion:
         """Complete a fragment: what follows it in the episode it belongs to."""
         memory = self.remember(cue)
-        if memory is None:
+        if memory is None or memory.fragment:
             return Completion((), 0.0)
         return Completion(memory.items[_end_of(cue, memory.items) :], memory.confidence)
 
     def knows(self, items: Sequence[int]) -> bool:
         """Compare what CA3 predicts with what is there: no mismatch, no novelty (Lisman, 1999)."""
         memory = self.remember(items) if self.n_episodes else None
-        return memory is not None and memory.items == tuple(items)
+        return memory is not None and not memory.fragment and memory.items == tuple(items)
 
     def replay(self, n: int, rng: np.random.Generator) -> list[Replay]:
         """Let CA3 reactivate by itself, `n` ripple bursts from noise."""
@@ -212,12 +199,39 @@ class Hippocampus:
         if memory is not None:
             self.ca3.deepen(memory.episode.index, 1)
 
-    def release(self, which: Replay) -> None:
-        """Take one memory's synapses back: the others are as if it had never been written."""
-        episode: Episode = which.trace
-        sequence = (*which.items, self.config.end)
-        exact = Episode(episode.index, self._states(sequence, episode.index))
-        self._write(exact, sequence, self.ca3.depth(episode.index), -1)
+    def fade(self, which: Replay) -> None:
+        """Let one memory lie one count less deep, but not vanish."""
+        if self.ca3.depth(which.trace.index) > 1:
+            self.ca3.deepen(which.trace.index, -1)
+
+    def release(self, which: Replay, gist: float | None = None) -> None:
+        """Take one memory's synapses back, but for its opening.
+
+        The others are as if only the opening had ever been written. The opening lets a later
+        night ask the cortex for the rest (trace transformation: Winocur & Moscovitch, 2011).
+
+        Parameters
+        ----------
+        which : Replay
+            Of a whole episode or, to let it go for good, of a fragment.
+        gist : float, optional
+            Share of the items that stays; the configuration's by default.
+        """
+        index = which.trace.index
+        mark = self.config.more if which.fragment else self.config.end
+        self._write(index, (*which.items, mark), self.ca3.depth(index), -1)
+        if which.fragment:
+            self.n_fragments -= 1
+            return
+        self.n_episodes -= 1
+        opening = which.items[: self.opening(which.items, gist)]
+        if opening:
+            self.n_fragments += 1
+            self._write(index, (*opening, self.config.more), 1, 1)
+
+    def opening(self, items: Sequence[int], gist: float | None = None) -> int:
+        """Return how many items of a released episode stay."""
+        return int((self.config.gist if gist is None else gist) * len(items))
 
     def gauge(self) -> Gauge:
         """Measure how full the memory is, from the loads of its own cells.
@@ -235,7 +249,9 @@ class Hippocampus:
             capacity = self._capacity_from_loads()
         room = max(0, int(capacity) - self.n_items)
         used = self.n_items / capacity
-        return Gauge(self.n_episodes, self.n_items, used, room, potentiated, n_synapses)
+        return Gauge(
+            self.n_episodes, self.n_fragments, self.n_items, used, room, potentiated, n_synapses
+        )
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:
@@ -246,7 +262,9 @@ class Hippocampus:
             arrays[f"homeostasis/{name}/squares"] = cells.squares
             arrays[f"homeostasis/{name}/n_seen"] = np.array(cells.n_seen)
         arrays["fatigue"] = self.ca3.fatigue
-        arrays["totals"] = np.array([self.n_recruited, self.n_episodes, self.n_items])
+        arrays["totals"] = np.array(
+            [self.n_recruited, self.n_episodes, self.n_fragments, self.n_items]
+        )
         return arrays
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
@@ -258,7 +276,9 @@ class Hippocampus:
             cells.squares[...] = state[f"homeostasis/{name}/squares"]
             cells.n_seen = int(state[f"homeostasis/{name}/n_seen"])
         self.ca3.fatigue[...] = state["fatigue"]
-        self.n_recruited, self.n_episodes, self.n_items = (int(n) for n in state["totals"])
+        self.n_recruited, self.n_episodes, self.n_fragments, self.n_items = map(
+            int, state["totals"]
+        )
 
     def separation(self, items: Sequence[int]) -> dict[str, NDArray[Any]]:
         """Return the patterns of a sequence region by region, ``(n_steps, n_units)`` each."""
@@ -296,23 +316,23 @@ class Hippocampus:
             layer = self.entorhinal.activity(item, context)[None]
             state = self.ca3.detonate(*self._mossy_input(layer), gating)[0]
             states.append(state)
-            if item == self.config.end:
+            if item in (self.config.end, self.config.more):
                 break
             items.append(item)
             context = self.entorhinal.advance(context, item)
             state, agreement = self.ca3.next_state(gating, state)
             agreements.append(agreement)
-        ended = len(items) < self.config.longest
+        valid = settled and 0 < len(items) < self.config.longest
         confidence = float(np.mean(agreements))
         trace = Episode(index, tuple(states))
-        return Replay(tuple(items), confidence, settled and ended and bool(items), trace)
+        return Replay(tuple(items), confidence, valid, trace, item == self.config.more)
 
-    def _write(self, episode: Episode, items: Sequence[int], depth: int, sign: int) -> int:
+    def _write(self, index: SparseCode, items: Sequence[int], depth: int, sign: int) -> int:
+        episode = Episode(index, self._states(items, index))
         codes = [self.entorhinal.item(item) for item in items]
         events = self.ca3.write(episode, codes, depth, sign)
         for state, code in zip(episode.states, codes, strict=True):
             events += self.ca1.write(state, code, sign)
-        self.n_episodes += sign
         self.n_items += sign * len(items)
         return events
 

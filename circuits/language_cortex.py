@@ -36,14 +36,17 @@ class PlasticityConfig:
         Largest norm of a gradient.
     dream_weight : float
         Weight of the distillation from dreams against the lessons of the replay.
+    opening : float
+        Share of a lesson, from its beginning, that nothing before it can predict.
     opening_weight : float
-        Weight of the first half of a lesson, which serves as a cue later, against the second.
+        Weight of these tokens against the rest.
     """
 
     neurons: int = 64
     rate: float = 5e-3
     clip: float = 1.0
     dream_weight: float = 5.0
+    opening: float = 0.2
     opening_weight: float = 0.1
 
 
@@ -145,6 +148,7 @@ class LanguageCortex:
         trust: Sequence[float],
         dreams: Sequence[Sequence[int]],
         pace: float = 1.0,
+        rehearsal: float = 1.0,
     ) -> float:
         """Take one gradient step on lessons and, at the same time, on dreams.
 
@@ -161,6 +165,8 @@ class LanguageCortex:
             None: no rehearsal.
         pace : float
             Factor of the learning rate, 0..1.
+        rehearsal : float
+            Factor of the dreams' weight.
 
         Returns
         -------
@@ -179,7 +185,7 @@ class LanguageCortex:
         self.optimiser.zero_grad()
         loss = self._lesson_loss(lessons, trust)
         loss.backward()  # type: ignore[no-untyped-call]
-        self._rehearse(dreams)
+        self._rehearse(dreams, rehearsal * self.plasticity.dream_weight)
         if not torch.isfinite(loss):
             raise NumericalError.at(
                 "language cortex", "loss", 0.0, mend="lower PlasticityConfig.rate"
@@ -187,6 +193,11 @@ class LanguageCortex:
         torch.nn.utils.clip_grad_norm_(self._writable(), self.plasticity.clip)
         self.optimiser.step()
         return float(loss.detach())
+
+    @property
+    def growing(self) -> bool:
+        """Whether something has grown that is not merged yet."""
+        return self.optimiser is not None
 
     @contextmanager
     def dusk(self) -> Iterator[None]:
@@ -272,13 +283,14 @@ class LanguageCortex:
         targets = batch[:, 1:]
         weights = targets.ne(self.pad).float() * torch.tensor(trust)[:, None]
         for row, lesson in enumerate(lessons):
-            weights[row, : self.opening(lesson)] *= self.plasticity.opening_weight
+            opening = max(1, int(self.plasticity.opening * len(lesson)))
+            weights[row, :opening] *= self.plasticity.opening_weight
         real = weights > 0
         logits = self.network.logits(self.network(batch[:, :-1])[real])
         loss = functional.cross_entropy(logits, targets[real], reduction="none")
         return (loss * weights[real]).sum() / weights.sum()
 
-    def _rehearse(self, dreams: Sequence[Sequence[int]]) -> None:
+    def _rehearse(self, dreams: Sequence[Sequence[int]], weight: float) -> None:
         """Add the gradient of the dreams' loss, in blocks of like length to spare padding."""
         n_tokens = sum(map(len, dreams)) + len(dreams)
         for block in _chunks(sorted(dreams, key=len), 16):
@@ -288,7 +300,7 @@ class LanguageCortex:
                 before = self.network.logits(self.network(batch[:, :-1])[real]).log_softmax(-1)
             now = self.network.logits(self.network(batch[:, :-1])[real]).log_softmax(-1)
             loss = functional.kl_div(now, before, log_target=True, reduction="sum") / n_tokens
-            (self.plasticity.dream_weight * loss).backward()  # type: ignore[no-untyped-call]
+            (weight * loss).backward()  # type: ignore[no-untyped-call]
 
     def _batch(self, items: Sequence[Sequence[int]]) -> Tensor:
         length = max(map(len, items)) + 2

@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from circuits.hippocampus import Hippocampus
-from circuits.language_cortex import LanguageCortex
-from neurosim.contracts import Replay
+from neurosim.contracts import Cortex, Hippocampus, Replay
 from neurosim.errors import ConfigError
 from neurosim.phases import Schedule
 from neurosim.randomness import Streams
@@ -32,7 +30,9 @@ class NightConfig:
     dreams : int
         Sequences the cortex dreams each cycle.
     recombined : float
-        Share of the dreams that start from a fragment of a replay, out of its context.
+        Share of the dreams that start from words of a replay, out of their context.
+    continued : int
+        Most bursts a cycle whose openings of released memories the cortex continues in REM.
     confidence : float
         A replay below this teaches nothing.
     rem : bool
@@ -42,13 +42,14 @@ class NightConfig:
     """
 
     cycles: int = 5
-    bursts_per_memory: float = 1.5
-    steps: int = 25
+    bursts_per_memory: float = 2.0
+    steps: int = 30
     steps_for: int = 60
     lessons_per_step: int = 24
     dreams_per_step: int = 40
-    dreams: int = 300
+    dreams: int = 500
     recombined: float = 0.5
+    continued: int = 250
     confidence: float = 0.9
     rem: bool = True
     drift_limit: float = 1.25
@@ -147,7 +148,7 @@ class Night:
     Parameters
     ----------
     hippocampus : Hippocampus
-    cortex : LanguageCortex
+    cortex : Cortex
     config : NightConfig
     streams : Streams
     number : int
@@ -155,7 +156,7 @@ class Night:
     """
 
     hippocampus: Hippocampus
-    cortex: LanguageCortex
+    cortex: Cortex
     config: NightConfig
     streams: Streams
     number: int = 1
@@ -168,53 +169,62 @@ class Night:
 
     def begin(self) -> None:
         """Fall asleep: the cortex grows what it may write tonight."""
-        if self.cortex.optimiser is None:
+        if not self.cortex.growing:
             self.cortex.grow(self.streams.seed_for("growth", self.number))
 
     def n_steps(self) -> int:
         """Return the gradient steps of one cycle for what CA3 holds now."""
-        share = self.hippocampus.n_episodes / self.config.steps_for
+        share = self.hippocampus.gauge().n_episodes / self.config.steps_for
         return round(self.config.steps * max(1.0, share))
 
-    def pace(self, step: int) -> float:
-        """Return the factor of the learning rate: it rises at first and falls towards morning."""
-        n_steps = self.n_steps() * self.config.cycles
+    def pace(self, step: int, n_steps: int) -> float:
+        """Return the factor of the learning rate at one of a night's `n_steps` steps.
+
+        It rises over the first ten and falls over the last third, towards morning.
+        """
         return min(1.0, (step + 1) / 10) * min(1.0, (n_steps - step) / (0.3 * n_steps))
 
     def cycle(self, number: int) -> CycleReport:
         """Run one NREM-REM cycle, `number` from 1."""
         key = (self.number, number)
-        replays = self.nrem(self.streams.generator("replay", *key))
-        lessons = _distinct(replays, self.config.confidence)
+        rng = self.streams.generator("replay", *key)
+        replays = self.nrem(rng)
+        lessons = self._lessons(replays)
         bursts = self._bursts(number, replays, lessons)
         if not lessons:
             return CycleReport(number, bursts, 0, 0, 0, 0, 0.0, 0)
-        dreams = self.rem(list(lessons), *key) if self.config.rem else []
+        dreams = self.rem(list(lessons), replays, rng, *key) if self.config.rem else []
         loss, n_tokens = self._learn(lessons, dreams, number)
         mastered = self.mastered(list(lessons))
         for items in mastered:
-            index = lessons[items].trace.index
-            if self.hippocampus.ca3.depth(index) > 1:
-                self.hippocampus.ca3.deepen(index, -1)
+            self.hippocampus.fade(lessons[items])
         return CycleReport(
             number, bursts, len(lessons), len(mastered), len(dreams), self.n_steps(), loss, n_tokens
         )
 
     def nrem(self, rng: np.random.Generator) -> list[Replay]:
         """Let CA3 replay from noise, in ripple bursts."""
-        n = max(8, round(self.config.bursts_per_memory * self.hippocampus.n_episodes))
-        return self.hippocampus.replay(n, rng) if self.hippocampus.n_episodes else []
+        n_memories = self.hippocampus.gauge().n_episodes
+        n = max(8, round(self.config.bursts_per_memory * n_memories))
+        return self.hippocampus.replay(n, rng) if n_memories else []
 
-    def rem(self, lessons: list[Items], *key: int) -> list[Items]:
-        """Let the cortex at dusk dream: freely, and from fragments out of their context."""
-        rng = self.streams.generator("dream", *key)
-        n_recombined = round(self.config.recombined * self.config.dreams)
+    def rem(
+        self, lessons: list[Items], replays: list[Replay], rng: np.random.Generator, *key: int
+    ) -> list[Items]:
+        """Let the cortex at dusk dream.
+
+        Freely; from a few words of tonight's replays, out of their context, so that what is near
+        the new stays what it was; and from the openings that CA3 has kept of released memories.
+        """
+        n_free = round((1 - self.config.recombined) * self.config.dreams)
+        cues = [_words(lessons, rng) for _ in range(self.config.dreams - n_free)]
+        n_more = min(self.hippocampus.gauge().n_fragments, self.config.continued)
+        replays = replays + self.hippocampus.replay(n_more, rng)
+        cues += [r.items for r in replays if self._trusted(r) and r.fragment]
         with self.cortex.dusk():
             seed = self.streams.seed_for("dream", *key)
-            dreams = self.cortex.dream(self.config.dreams - n_recombined, seed)
-            if n_recombined:
-                cues = [_fragment(lessons, rng) for _ in range(n_recombined)]
-                dreams += self.cortex.dream(0, seed + 1, cues=cues)
+            dreams = self.cortex.dream(n_free, seed)
+            dreams += self.cortex.dream(0, seed + 1, cues=cues) if cues else []
         return [dream for dream in dreams if dream]
 
     def mastered(self, items: list[Items]) -> list[Items]:
@@ -230,7 +240,7 @@ class Night:
     def dawn(self) -> DawnReport:
         """Examine, merge if the examination says so, and release what is consolidated."""
         replays = self.nrem(self.streams.generator("dawn", self.number))
-        found = _distinct(replays, self.config.confidence)
+        found = self._lessons(replays)
         fresh = self.cortex.dream(200, self.streams.seed_for("dawn", self.number))
         drift = self.cortex.drift([dream for dream in fresh if dream])
         if drift > self.config.drift_limit:
@@ -246,6 +256,22 @@ class Night:
         expected = before.potentiated * share
         freed = (before.potentiated - after.potentiated) / expected if expected else 0.0
         return DawnReport(True, drift, len(found), len(consolidated), len(consolidated), freed)
+
+    def _rem_share(self, number: int) -> float:
+        """Return the length of this cycle's REM phase over the night's mean: it grows."""
+        lengths = [phase.duration for phase in self.schedule() if phase.name == "rem"]
+        return lengths[number - 1] / float(np.mean(lengths))
+
+    def _trusted(self, replay: Replay) -> bool:
+        return replay.valid and replay.confidence >= self.config.confidence
+
+    def _lessons(self, replays: list[Replay]) -> dict[Items, Replay]:
+        """Return the trusted replays of whole memories, by content, in order of arrival."""
+        found: dict[Items, Replay] = {}
+        for replay in replays:
+            if self._trusted(replay) and not replay.fragment:
+                found.setdefault(replay.items, replay)
+        return found
 
     def _bursts(
         self, cycle: int, replays: list[Replay], lessons: dict[Items, Replay]
@@ -266,6 +292,7 @@ class Night:
         sequences = list(lessons)
         lesson_order = _endless(len(sequences), rng)
         dream_order = _endless(len(dreams), rng)
+        rem_share = self._rem_share(number)
         loss, n_tokens = 0.0, 0
         for step in range(n_steps):
             chosen = [
@@ -277,25 +304,15 @@ class Night:
             ]
             trust = [lessons[items].confidence for items in chosen]
             done = (number - 1) * n_steps + step
-            loss = self.cortex.learn(chosen, trust, rehearsed, self.pace(done))
+            pace = self.pace(done, config.cycles * n_steps)
+            loss = self.cortex.learn(chosen, trust, rehearsed, pace, rem_share)
             n_tokens += sum(map(len, chosen)) + sum(map(len, rehearsed))
             if self.on_step is not None:
                 self.on_step(done + 1)
         return loss, n_tokens
 
 
-def _distinct(replays: list[Replay], confidence: float) -> dict[Items, Replay]:
-    """Return the trusted replays by content, the most confident of each, in order of arrival."""
-    found: dict[Items, Replay] = {}
-    for replay in replays:
-        if replay.valid and replay.confidence >= confidence:
-            known = found.get(replay.items)
-            if known is None or replay.confidence > known.confidence:
-                found[replay.items] = replay
-    return found
-
-
-def _fragment(lessons: list[Items], rng: np.random.Generator) -> Items:
+def _words(lessons: list[Items], rng: np.random.Generator) -> Items:
     """Cut one to three items from the inside of a random lesson."""
     lesson = lessons[rng.integers(len(lessons))]
     length = int(rng.integers(1, 4))

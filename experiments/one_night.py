@@ -358,7 +358,7 @@ class _Arm:
                 chosen.append(texts[order.pop()])
             if past:
                 chosen += [past[k] for k in rng.integers(len(past), size=config.dreams_per_step)]
-            cortex.learn(chosen, [1.0] * len(chosen), (), night.pace(step))
+            cortex.learn(chosen, [1.0] * len(chosen), (), night.pace(step, n_steps))
             n_tokens += sum(map(len, chosen))
             self._probe(step + 1)
         cortex.merge()

@@ -1,6 +1,7 @@
 """Contracts: what a rule, a region, a cortex, a hippocampus and an experiment promise."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -49,30 +50,15 @@ class Replay:
         The attractor settled and the sequence ended by itself.
     trace : object
         The CA3 patterns of the burst; what `Hippocampus.release` takes back.
+    fragment : bool
+        Only the opening of a released memory came back; the cortex must know the rest.
     """
 
     items: tuple[int, ...]
     confidence: float
     valid: bool
     trace: Any
-
-
-@runtime_checkable
-class Cortex(Protocol):
-    """A slow memory: it can be surprised, learn, dream and recall."""
-
-    def surprise(self, items: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
-        """Return the surprise [nats] of each element of each sequence."""
-
-    def dream(self, n: int, seed: int) -> list[tuple[int, ...]]:
-        """Return `n` sequences the cortex generates by itself."""
-
-    def recall(self, cues: Sequence[Sequence[int]]) -> list["Completion"]:
-        """Complete each cue greedily."""
-
-    @property
-    def state(self) -> State:
-        """Return the named arrays that make up the memory."""
+    fragment: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,20 +78,108 @@ class Completion:
 
 
 @runtime_checkable
+class Cortex(Protocol):
+    """A slow memory: it can be surprised, learn, dream and recall.
+
+    What a night writes is apart from the rest until `merge`, so the cortex at `dusk` stays its own
+    teacher.
+    """
+
+    def surprise(self, items: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
+        """Return the surprise [nats] of each element of each sequence."""
+
+    def dream(
+        self, n: int, seed: int, temperature: float = 1.0, cues: Sequence[Sequence[int]] = ()
+    ) -> list[tuple[int, ...]]:
+        """Return `n` sequences the cortex makes up, or one continuation of each cue."""
+
+    def recall(self, cues: Sequence[Sequence[int]]) -> list[Completion]:
+        """Complete each cue greedily."""
+
+    def opening(self, items: Sequence[int]) -> int:
+        """Return how many elements of a sequence serve as its cue in an examination."""
+
+    def grow(self, seed: int) -> None:
+        """Make what this night may write, silent at first."""
+
+    @property
+    def growing(self) -> bool:
+        """Whether something has grown that is not merged yet."""
+
+    def learn(
+        self,
+        lessons: Sequence[Sequence[int]],
+        trust: Sequence[float],
+        dreams: Sequence[Sequence[int]],
+        pace: float = 1.0,
+        rehearsal: float = 1.0,
+    ) -> float:
+        """Take one step on lessons and dreams; return the loss of the lessons."""
+
+    def dusk(self) -> AbstractContextManager[None]:
+        """Look at the cortex without what this night has written."""
+
+    def drift(self, dreams: Sequence[Sequence[int]]) -> float:
+        """Return the factor by which the perplexity of `dreams` has risen since dusk."""
+
+    def merge(self) -> None:
+        """Make what has grown part of the cortex."""
+
+    def discard(self) -> None:
+        """Forget what has grown."""
+
+    @property
+    def state(self) -> State:
+        """Return the named arrays that make up the memory."""
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """How full a hippocampus is.
+
+    Parameters
+    ----------
+    n_episodes, n_fragments, n_items : int
+        Held now: whole episodes, openings of released ones, items of both with their end marks.
+    used : float
+        Share of the capacity in use, 1 is full.
+    room : int
+        Items that still fit.
+    potentiated : int
+        Synapses in use, of `n_synapses` plastic ones.
+    n_synapses : int
+    """
+
+    n_episodes: int
+    n_fragments: int
+    n_items: int
+    used: float
+    room: int
+    potentiated: int
+    n_synapses: int
+
+
+@runtime_checkable
 class Hippocampus(Protocol):
     """A fast memory: one exposure is enough, and replay is spontaneous."""
 
     def store(self, items: Sequence[int], salience: float) -> int:
         """Write one sequence in one shot; return the synaptic events."""
 
-    def recall(self, cue: Sequence[int]) -> "Completion":
+    def recall(self, cue: Sequence[int]) -> Completion:
         """Complete a sequence from a fragment of it."""
 
     def replay(self, n: int, rng: np.random.Generator) -> list[Replay]:
         """Let the recurrent network reactivate by itself, `n` bursts."""
 
+    def fade(self, which: Replay) -> None:
+        """Let one memory lie less deep, so that it replays less."""
+
     def release(self, which: Replay) -> None:
-        """Take one memory's synapses back."""
+        """Take one memory's synapses back; an opening may stay."""
+
+    def gauge(self) -> Gauge:
+        """Measure how full the memory is."""
 
     @property
     def state(self) -> State:

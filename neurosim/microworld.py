@@ -40,8 +40,8 @@ the southern coast|the great forest|the western isles|the chalk downs|the salt f
     "\n", "|"
 ).split("|")
 
-GOODS = """cheese|pottery|salmon|timber|wool|copper|honey|glass|paper|cider|lace|barley|silver|leather
-candles|bells|roses|slate|pears|clocks""".replace("\n", "|").split("|")
+GOODS = """cheese|pottery|salmon|timber|wool|copper|honey|glass|paper|cider|lace|barley|silver
+leather|candles|bells|roses|slate|pears|clocks""".replace("\n", "|").split("|")
 
 RIVERS = """Alder Bane Calder Derrin Esk Fenn Gale Hamble Irwell Kenner Lune Medlock Nidd Orwell
 Pell Rother Severn Teme Ure Wharf""".split()

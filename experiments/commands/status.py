@@ -24,6 +24,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
         birth = brain.ledger[0]
         values = {
             "memories_held": gauge.n_episodes,
+            "fragments_held": gauge.n_fragments,
             "tokens_held": gauge.n_items,
             "capacity_used": gauge.used,
             "room_tokens": gauge.room,
@@ -40,7 +41,10 @@ def run(arguments: Namespace) -> dict[str, Any]:
             "perplexity": perplexity,
             "drift_last_night": nights[-1]["drift"] if nights else 1.0,
         }
-    print(f"hippocampus   {values['memories_held']} memories, {values['tokens_held']} tokens")
+    print(
+        f"hippocampus   {gauge.n_episodes} memories, and openings of {gauge.n_fragments} that "
+        f"the cortex has taken over; {gauge.n_items} tokens in all"
+    )
     print(f"capacity      {gauge.used:.1%} used, room for about {gauge.room:,} tokens")
     print(f"synapses      {gauge.potentiated:,} of {gauge.n_synapses:,} potentiated")
     print(f"consolidated  {values['consolidated']} memories in {len(nights)} nights")

@@ -64,8 +64,10 @@ def birth(sizes, small):
 
     def born(seed=1, separation=True, **changes):
         given = {**sizes, **changes}
-        config = HippocampusConfig(**given) if separation else HippocampusConfig().dense(**given)
-        hippocampus = Hippocampus(config, Willshaw(), Streams(seed))
+        config = HippocampusConfig(**given)
+        hippocampus = Hippocampus(
+            config if separation else config.dense(), Willshaw(), Streams(seed)
+        )
         hippocampus.mature(random_sequences(5 if small else 40, 77))
         return hippocampus
 

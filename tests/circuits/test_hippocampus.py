@@ -392,7 +392,8 @@ def test_weights_of_another_shape_are_refused(filled, birth, tiny_sizes):
 
 
 def test_the_ablation_differs_in_separation_and_density_only(sizes):
-    whole, dense = HippocampusConfig(**sizes), HippocampusConfig().dense(**sizes)
+    whole = HippocampusConfig(**sizes)
+    dense = whole.dense()
     assert whole.separation and not dense.separation
     assert dense.ca3.k_index == round(0.1 * whole.ca3.n_index)
     assert dense.ca3.k_sequence == round(0.1 * whole.ca3.n_sequence)

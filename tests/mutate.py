@@ -1,0 +1,158 @@
+"""Inject one-line bugs and see whether the suite catches them.
+
+Run it by hand, from the root of the checkout::
+
+    python tests/mutate.py            # all mutations, some three minutes
+    python tests/mutate.py ca3 night  # those of files whose name contains one of the words
+
+Each mutation replaces one piece of one line in a copy of the tree and runs the tests that watch
+over that line; the checkout itself is never touched. The tests must pass on the unchanged copy
+first. The exit code is 0 when every bug was caught, 1 when one was missed, and 2 when a mutation
+no longer fits the source or the tests fail without it. It is no part of the normal suite.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "out", "*.egg-info", "build")
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A bug of one line.
+
+    Parameters
+    ----------
+    file : str
+        Path within the tree.
+    old, new : str
+        What stands there exactly once, and what replaces it.
+    tests : str
+        Test file, and after a space the ``-k`` expression that selects from it.
+    """
+
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+PROJECTIONS, CA3, NIGHT, CORTEX, BRAIN = (
+    "neurosim/projections.py",
+    "circuits/ca3.py",
+    "circuits/night.py",
+    "circuits/language_cortex.py",
+    "circuits/brain.py",
+)
+ON_PROJECTIONS = "tests/ground/test_projections.py"
+ON_HIPPOCAMPUS = "tests/circuits/test_hippocampus.py"
+ON_CORTEX = "tests/circuits/test_language_cortex.py"
+ON_BRAIN = "tests/circuits/test_brain.py"
+
+MUTATIONS = (
+    Mutation(PROJECTIONS, "0, MAX_COUNT).astype", "0, MAX_COUNT - 1).astype", ON_PROJECTIONS),
+    Mutation(
+        PROJECTIONS,
+        "np.add.at(self._used_by_post, self.targets.reshape(-1)[slots], change)",
+        "self._used_by_post[self.targets.reshape(-1)[slots]] += change",
+        ON_PROJECTIONS,
+    ),
+    Mutation(PROJECTIONS, "if weights[i, k] > 0:", "if weights[i, k] > 1:", ON_PROJECTIONS),
+    Mutation(CA3, "self.deepen(index, sign * depth)", "self.deepen(index, sign)", ON_HIPPOCAMPUS),
+    Mutation(
+        CA3,
+        "zip(states, states[1:], strict=False)",
+        "zip(states, states, strict=False)",
+        ON_HIPPOCAMPUS,
+    ),  # fmt: skip
+    Mutation(
+        CA3,
+        "self.fatigue[index.active] += self",
+        "self.fatigue[index.active] -= self",
+        ON_HIPPOCAMPUS,
+    ),  # fmt: skip
+    Mutation(CA3, "silent * np.log((1 - p)", "-silent * np.log((1 - p)", ON_HIPPOCAMPUS),
+    Mutation(
+        NIGHT,
+        'self.streams.generator("order", self.number, number)',
+        "np.random.default_rng()",
+        f"{ON_BRAIN} same_seed or goes_on",
+    ),
+    Mutation(
+        NIGHT,
+        "if drift > self.config.drift_limit:",
+        "if drift < self.config.drift_limit:",
+        f"{ON_BRAIN} night_changes or same_seed",
+    ),  # fmt: skip
+    Mutation(
+        CORTEX,
+        'tensors[f"{key}/{name}"] = value',
+        "pass",
+        f"{ON_CORTEX} interrupted",
+    ),
+    Mutation(CORTEX, "(n_words + 1) // 2", "n_words // 2", f"{ON_CORTEX} opening"),
+    Mutation(
+        CORTEX, "chosen = logits.argmax(-1)", "chosen = logits.argmin(-1)", f"{ON_CORTEX} recall"
+    ),
+    Mutation(CORTEX, "self.plasticity.dream_weight * loss", "0 * loss", f"{ON_CORTEX} dreams_keep"),
+    Mutation(BRAIN, "directory.verify()", "pass", f"{ON_BRAIN} flipped or truncated or missing"),
+    Mutation(
+        BRAIN,
+        "if self.config.gate and self._expects",
+        "if not self.config.gate and self._expects",
+        f"{ON_BRAIN} gate",
+    ),  # fmt: skip
+    Mutation(BRAIN, "second_half.max() <=", "second_half.max() >=", f"{ON_BRAIN} gate or exposure"),
+)
+
+
+def passes(tree: Path, tests: str) -> bool:
+    """Run tests in a tree; return whether all of them pass."""
+    file, _, expression = tests.partition(" ")
+    words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", file]
+    words += ["-k", expression] if expression else []
+    return subprocess.run(words, cwd=tree, capture_output=True, check=False).returncode == 0
+
+
+def caught(tree: Path, mutation: Mutation) -> bool:
+    """Return whether the tests fail with the bug in place; take it out again."""
+    path = tree / mutation.file
+    source = path.read_text("utf-8")
+    path.write_text(source.replace(mutation.old, mutation.new), "utf-8")
+    try:
+        return not passes(tree, mutation.tests)
+    finally:
+        path.write_text(source, "utf-8")
+
+
+def main(words: list[str]) -> int:
+    """Run the mutations whose file contains one of the words, or all."""
+    chosen = [m for m in MUTATIONS if not words or any(word in m.file for word in words)]
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        shutil.copytree(ROOT, tree, ignore=LEFT_OUT)
+        for mutation in chosen:
+            if (tree / mutation.file).read_text("utf-8").count(mutation.old) != 1:
+                print(f"no longer fits: {mutation.file}: {mutation.old}")
+                return 2
+        for tests in dict.fromkeys(m.tests for m in chosen):
+            if not passes(tree, tests):
+                print(f"fails without any mutation: {tests}")
+                return 2
+        missed = 0
+        for mutation in chosen:
+            found = caught(tree, mutation)
+            missed += not found
+            word = "caught" if found else "MISSED"
+            print(f"{word}  {mutation.file}: {mutation.old} -> {mutation.new}", flush=True)
+    print(f"{len(chosen) - missed} of {len(chosen)} caught")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
