@@ -25,7 +25,7 @@ from neurosim.storage import VersionedDirectory, pack_hdf5, unpack_hdf5
 from neurosim.text import Sentence
 
 FORMAT_VERSION = 1
-ADOLESCENCE = 300
+ADOLESCENCE = 200
 """Dreams of the newborn cortex on which the cells of the hippocampus mature."""
 
 

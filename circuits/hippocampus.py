@@ -50,7 +50,7 @@ class HippocampusConfig:
     tolerance: float = 4.0
     separation: bool = True
 
-    def dense(self, activity: float = 0.1) -> "HippocampusConfig":
+    def dense(self, activity: float = 0.03) -> "HippocampusConfig":
         """Return the ablation: no dentate gyrus, and CA3 codes that are dense (fraction active).
 
         The mossy fibres then carry the entorhinal activity itself.
@@ -91,7 +91,7 @@ class Hippocampus:
     Wake: entorhinal -> dentate gyrus -> CA3, one exposure. Recall and replay: CA3 -> CA1 ->
     entorhinal, and the item that was read out enters again through the dentate gyrus (the big
     loop, Buzsaki 1996), so errors of one step do not grow along the chain. Nothing is kept but
-    synaptic counts, the homeostatic averages of the cells, and two totals.
+    synaptic counts, the homeostatic averages of the cells, and a few totals.
 
     Parameters
     ----------
@@ -118,6 +118,7 @@ class Hippocampus:
         self.n_episodes = 0
         self.n_fragments = 0
         self.n_items = 0
+        self.longest = 0
 
     @property
     def plastic(self) -> tuple[SparseProjection, ...]:
@@ -162,6 +163,7 @@ class Hippocampus:
         index = self.ca3.recruit(self._streams.generator("recruit", self.n_recruited))
         self.n_recruited += 1
         sequence = (*items, self.config.end)
+        self.longest = max(self.longest, len(sequence))
         depth = BASE_DEPTH + int(np.clip(salience, 0, 3))
         self.n_episodes += 1
         return self._write(index, sequence, depth, 1)
@@ -263,7 +265,7 @@ class Hippocampus:
             arrays[f"homeostasis/{name}/n_seen"] = np.array(cells.n_seen)
         arrays["fatigue"] = self.ca3.fatigue
         arrays["totals"] = np.array(
-            [self.n_recruited, self.n_episodes, self.n_fragments, self.n_items]
+            [self.n_recruited, self.n_episodes, self.n_fragments, self.n_items, self.longest]
         )
         return arrays
 
@@ -276,9 +278,8 @@ class Hippocampus:
             cells.squares[...] = state[f"homeostasis/{name}/squares"]
             cells.n_seen = int(state[f"homeostasis/{name}/n_seen"])
         self.ca3.fatigue[...] = state["fatigue"]
-        self.n_recruited, self.n_episodes, self.n_fragments, self.n_items = map(
-            int, state["totals"]
-        )
+        totals = (int(total) for total in state["totals"])
+        self.n_recruited, self.n_episodes, self.n_fragments, self.n_items, self.longest = totals
 
     def separation(self, items: Sequence[int]) -> dict[str, NDArray[Any]]:
         """Return the patterns of a sequence region by region, ``(n_steps, n_units)`` each."""
@@ -310,8 +311,9 @@ class Hippocampus:
         state, agreement = self.ca3.first_state(gating)
         items: list[int] = []
         states: list[SparseCode] = []
+        item = self.config.end
         agreements = [agreement]
-        while len(items) < self.config.longest:
+        while len(items) < self.longest:
             item, _ = self.entorhinal.decode(self.ca1.decode(state))
             layer = self.entorhinal.activity(item, context)[None]
             state = self.ca3.detonate(*self._mossy_input(layer), gating)[0]
@@ -322,7 +324,7 @@ class Hippocampus:
             context = self.entorhinal.advance(context, item)
             state, agreement = self.ca3.next_state(gating, state)
             agreements.append(agreement)
-        valid = settled and 0 < len(items) < self.config.longest
+        valid = settled and 0 < len(items) < self.longest
         confidence = float(np.mean(agreements))
         trace = Episode(index, tuple(states))
         return Replay(tuple(items), confidence, valid, trace, item == self.config.more)

@@ -19,6 +19,9 @@ from neurosim.errors import ConfigError, NumericalError
 LONGEST_ANSWER = 72
 """Most tokens [tokens] the cortex says without being asked for more."""
 
+LONGEST_DREAM = 40
+"""Tokens after which a dream breaks off; rehearsal does not need its end."""
+
 PAD, BEGIN, END = "<|pad|>", "<|begin|>", "<|end|>"
 
 
@@ -102,7 +105,7 @@ class LanguageCortex:
         The last value of each is the surprise of the end mark.
         """
         found: list[NDArray[np.float32]] = []
-        for chunk in _chunks(items, 64):
+        for chunk in _chunks(items, 32):
             batch = self._batch(chunk)
             with torch.inference_mode():
                 logits = self.network.logits(self.network(batch[:, :-1]))
@@ -119,8 +122,8 @@ class LanguageCortex:
         """
         return [
             completion
-            for chunk in _chunks(cues, 256)
-            for completion in self._generate(chunk, temperature=0.0, generator=None)
+            for chunk in _chunks(cues, 128)
+            for completion in self._generate(chunk, LONGEST_ANSWER)
         ]
 
     def dream(
@@ -130,9 +133,9 @@ class LanguageCortex:
         generator = torch.Generator().manual_seed(seed)
         dreams: list[tuple[int, ...]] = []
         prompts: list[Sequence[int]] = list(cues) or [()] * n
-        for chunk in _chunks(prompts, 256):
+        for chunk in _chunks(prompts, 128):
             for cue, dream in zip(
-                chunk, self._generate(chunk, temperature, generator), strict=True
+                chunk, self._generate(chunk, LONGEST_DREAM, temperature, generator), strict=True
             ):
                 dreams.append((*cue, *dream.items))
         return dreams
@@ -148,7 +151,6 @@ class LanguageCortex:
         trust: Sequence[float],
         dreams: Sequence[Sequence[int]],
         pace: float = 1.0,
-        rehearsal: float = 1.0,
     ) -> float:
         """Take one gradient step on lessons and, at the same time, on dreams.
 
@@ -165,8 +167,6 @@ class LanguageCortex:
             None: no rehearsal.
         pace : float
             Factor of the learning rate, 0..1.
-        rehearsal : float
-            Factor of the dreams' weight.
 
         Returns
         -------
@@ -185,7 +185,7 @@ class LanguageCortex:
         self.optimiser.zero_grad()
         loss = self._lesson_loss(lessons, trust)
         loss.backward()  # type: ignore[no-untyped-call]
-        self._rehearse(dreams, rehearsal * self.plasticity.dream_weight)
+        self._rehearse(dreams)
         if not torch.isfinite(loss):
             raise NumericalError.at(
                 "language cortex", "loss", 0.0, mend="lower PlasticityConfig.rate"
@@ -290,7 +290,7 @@ class LanguageCortex:
         loss = functional.cross_entropy(logits, targets[real], reduction="none")
         return (loss * weights[real]).sum() / weights.sum()
 
-    def _rehearse(self, dreams: Sequence[Sequence[int]], weight: float) -> None:
+    def _rehearse(self, dreams: Sequence[Sequence[int]]) -> None:
         """Add the gradient of the dreams' loss, in blocks of like length to spare padding."""
         n_tokens = sum(map(len, dreams)) + len(dreams)
         for block in _chunks(sorted(dreams, key=len), 16):
@@ -300,7 +300,7 @@ class LanguageCortex:
                 before = self.network.logits(self.network(batch[:, :-1])[real]).log_softmax(-1)
             now = self.network.logits(self.network(batch[:, :-1])[real]).log_softmax(-1)
             loss = functional.kl_div(now, before, log_target=True, reduction="sum") / n_tokens
-            (weight * loss).backward()  # type: ignore[no-untyped-call]
+            (self.plasticity.dream_weight * loss).backward()  # type: ignore[no-untyped-call]
 
     def _batch(self, items: Sequence[Sequence[int]]) -> Tensor:
         length = max(map(len, items)) + 2
@@ -313,10 +313,14 @@ class LanguageCortex:
 
     @torch.inference_mode()
     def _generate(
-        self, cues: Sequence[Sequence[int]], temperature: float, generator: torch.Generator | None
+        self,
+        cues: Sequence[Sequence[int]],
+        longest: int,
+        temperature: float = 0.0,
+        generator: torch.Generator | None = None,
     ) -> list[Completion]:
         n = len(cues)
-        room = min(self.longest, max(map(len, cues)) + LONGEST_ANSWER)
+        room = min(self.longest, max(map(len, cues)) + longest)
         forced = np.full((n, room), -1, dtype=np.int64)
         forced[:, 0] = self.begin
         for row, cue in enumerate(cues):

@@ -32,7 +32,9 @@ class NightConfig:
     recombined : float
         Share of the dreams that start from words of a replay, out of their context.
     continued : int
-        Most bursts a cycle whose openings of released memories the cortex continues in REM.
+        Most bursts in REM, a cycle, that may bring back openings of released memories.
+    composure : float
+        Temperature at which the cortex continues such an opening; at 1 it would wander off.
     confidence : float
         A replay below this teaches nothing.
     rem : bool
@@ -42,14 +44,15 @@ class NightConfig:
     """
 
     cycles: int = 5
-    bursts_per_memory: float = 2.0
+    bursts_per_memory: float = 1.8
     steps: int = 30
     steps_for: int = 60
     lessons_per_step: int = 24
     dreams_per_step: int = 40
     dreams: int = 500
     recombined: float = 0.5
-    continued: int = 250
+    continued: int = 300
+    composure: float = 0.5
     confidence: float = 0.9
     rem: bool = True
     drift_limit: float = 1.25
@@ -217,14 +220,17 @@ class Night:
         the new stays what it was; and from the openings that CA3 has kept of released memories.
         """
         n_free = round((1 - self.config.recombined) * self.config.dreams)
-        cues = [_words(lessons, rng) for _ in range(self.config.dreams - n_free)]
-        n_more = min(self.hippocampus.gauge().n_fragments, self.config.continued)
+        words = [_words(lessons, rng) for _ in range(self.config.dreams - n_free)]
+        n_more = min(3 * self.hippocampus.gauge().n_fragments // 2, self.config.continued)
         replays = replays + self.hippocampus.replay(n_more, rng)
-        cues += [r.items for r in replays if self._trusted(r) and r.fragment]
+        openings = [r.items for r in replays if self._trusted(r) and r.fragment]
+        seed = self.streams.seed_for("dream", *key)
         with self.cortex.dusk():
-            seed = self.streams.seed_for("dream", *key)
             dreams = self.cortex.dream(n_free, seed)
-            dreams += self.cortex.dream(0, seed + 1, cues=cues) if cues else []
+            dreams += self.cortex.dream(len(words), seed + 1, cues=words)
+            dreams += self.cortex.dream(
+                len(openings), seed + 2, self.config.composure, cues=openings
+            )
         return [dream for dream in dreams if dream]
 
     def mastered(self, items: list[Items]) -> list[Items]:
@@ -257,11 +263,6 @@ class Night:
         freed = (before.potentiated - after.potentiated) / expected if expected else 0.0
         return DawnReport(True, drift, len(found), len(consolidated), len(consolidated), freed)
 
-    def _rem_share(self, number: int) -> float:
-        """Return the length of this cycle's REM phase over the night's mean: it grows."""
-        lengths = [phase.duration for phase in self.schedule() if phase.name == "rem"]
-        return lengths[number - 1] / float(np.mean(lengths))
-
     def _trusted(self, replay: Replay) -> bool:
         return replay.valid and replay.confidence >= self.config.confidence
 
@@ -292,7 +293,6 @@ class Night:
         sequences = list(lessons)
         lesson_order = _endless(len(sequences), rng)
         dream_order = _endless(len(dreams), rng)
-        rem_share = self._rem_share(number)
         loss, n_tokens = 0.0, 0
         for step in range(n_steps):
             chosen = [
@@ -305,7 +305,7 @@ class Night:
             trust = [lessons[items].confidence for items in chosen]
             done = (number - 1) * n_steps + step
             pace = self.pace(done, config.cycles * n_steps)
-            loss = self.cortex.learn(chosen, trust, rehearsed, pace, rem_share)
+            loss = self.cortex.learn(chosen, trust, rehearsed, pace)
             n_tokens += sum(map(len, chosen)) + sum(map(len, rehearsed))
             if self.on_step is not None:
                 self.on_step(done + 1)

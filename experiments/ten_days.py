@@ -38,12 +38,15 @@ class Config:
     days : int
         Up to ten; day k reads data/days/dayKK.txt.
     night : NightConfig
+        Longer than the default, which has to fit into two minutes.
     plasticity : PlasticityConfig
     """
 
     seed: int = 0
     days: int = 10
-    night: NightConfig = field(default_factory=NightConfig)
+    night: NightConfig = field(
+        default_factory=lambda: NightConfig(steps=44, dreams=800, dreams_per_step=64)
+    )
     plasticity: PlasticityConfig = field(default_factory=PlasticityConfig)
 
 

@@ -112,7 +112,6 @@ class Cortex(Protocol):
         trust: Sequence[float],
         dreams: Sequence[Sequence[int]],
         pace: float = 1.0,
-        rehearsal: float = 1.0,
     ) -> float:
         """Take one step on lessons and dreams; return the loss of the lessons."""
 

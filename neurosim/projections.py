@@ -1,7 +1,7 @@
 """Sparse projections: which cells reach which, and the only place where weights change."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
@@ -49,7 +49,7 @@ class SparseProjection:
 
     Attributes
     ----------
-    targets : (n_pre, fan_out) int32
+    targets : (n_pre, fan_out) uint16 or int32
         Postsynaptic cell of each synapse, ascending in a row.
     weights : (n_pre, fan_out) uint8 [counts]
         0 is a silent synapse; bounds 0..255 are enforced here.
@@ -69,7 +69,8 @@ class SparseProjection:
                 f"lower it to the size of the target population"
             )
         self.name, self.n_pre, self.n_post, self.fan_out = name, n_pre, n_post, fan_out
-        self.targets = np.empty((n_pre, fan_out), dtype=np.int32)
+        kind = np.uint16 if n_post <= 1 << 16 else np.int32
+        self.targets: NDArray[Any] = np.empty((n_pre, fan_out), dtype=kind)
         for rows in np.array_split(self.targets, max(1, self.targets.size // _BLOCK)):
             _wire(rng.random(rows.shape, dtype=np.float32), n_post, rows)
         self.weights = np.zeros((n_pre, fan_out), dtype=np.uint8)

@@ -99,7 +99,9 @@ MUTATIONS = (
     Mutation(
         CORTEX, "chosen = logits.argmax(-1)", "chosen = logits.argmin(-1)", f"{ON_CORTEX} recall"
     ),
-    Mutation(CORTEX, "self.plasticity.dream_weight * loss", "0 * loss", f"{ON_CORTEX} dreams_keep"),
+    Mutation(
+        CORTEX, "(weight * loss).backward()", "(0 * loss).backward()", f"{ON_CORTEX} dreams_keep"
+    ),
     Mutation(BRAIN, "directory.verify()", "pass", f"{ON_BRAIN} flipped or truncated or missing"),
     Mutation(
         BRAIN,

@@ -29,7 +29,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
     """Run the experiment `one_night` and write its report."""
     from circuits.night import NightConfig
     from experiments import one_night
-    from experiments.report import write_report
+    from experiments.report import write_report, write_table
     from neurosim.errors import ConfigError, StorageError
     from neurosim.resources import ResourceMeter
 
@@ -55,9 +55,22 @@ def run(arguments: Namespace) -> dict[str, Any]:
         result = one_night.run_with_progress(config)
         one_night.save(result, arguments.out)
         page = write_report(arguments.out)
+        write_table(arguments.out)
     values = one_night.summary(result) | meter.as_dict()
+    values["peak_rss_mb"] = _peak(result)
     _print(values, page, brain)
     return values
+
+
+def _peak(result: Any) -> float:
+    """Bound the memory of all processes at once: this one and the largest that ran beside it."""
+    import os
+    import resource
+
+    arms = sorted((row.metrics["peak_rss_mb"] for row in result.arms), reverse=True)
+    workers = result.config.workers or os.cpu_count() or 1
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    return float(own + sum(arms[:workers]))
 
 
 def _print(values: dict[str, Any], page: Path, brain: Path) -> None:

@@ -26,7 +26,7 @@ SENTENCES = [
 ]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _one_thread():
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -66,7 +66,7 @@ def birth(sizes, small):
         given = {**sizes, **changes}
         config = HippocampusConfig(**given)
         hippocampus = Hippocampus(
-            config if separation else config.dense(), Willshaw(), Streams(seed)
+            config if separation else config.dense(0.1), Willshaw(), Streams(seed)
         )
         hippocampus.mature(random_sequences(5 if small else 40, 77))
         return hippocampus

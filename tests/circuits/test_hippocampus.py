@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from circuits.ca3 import BASE_DEPTH, CA3Config, Episode
+from circuits.ca3 import BASE_DEPTH, CA3Config
 from circuits.dentate_gyrus import DentateConfig
 from circuits.hippocampus import HippocampusConfig
 from neurosim.codes import SparseCode
@@ -145,9 +145,8 @@ def random_sequences(n, seed):
 def store_regardless(hippocampus, items):
     """Store without asking whether there is room: what can the codes bear?"""
     index = hippocampus.ca3.recruit(np.random.default_rng(hippocampus.n_episodes))
-    sequence = (*items, hippocampus.config.end)
-    episode = Episode(index, hippocampus._states(sequence, index))
-    hippocampus._write(episode, sequence, BASE_DEPTH, 1)
+    hippocampus._write(index, (*items, hippocampus.config.end), BASE_DEPTH, 1)
+    hippocampus.n_episodes += 1
 
 
 @pytest.mark.compiled
@@ -222,6 +221,16 @@ def test_fatigue_moves_replay_on(filled):
 # Release
 
 
+def replayed(hippocampus, items, fragment=False):
+    """Let bursts come until one brings a memory back."""
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        (replay,) = hippocampus.replay(1, rng)
+        if replay.valid and (replay.items, replay.fragment) == (items, fragment):
+            return replay
+    pytest.fail("the memory did not replay")
+
+
 @pytest.mark.parametrize("which", [0, 1, 3])
 def test_release_leaves_the_others_as_if_it_had_never_been_written(birth, sequences, which):
     stored, never = birth(), birth()
@@ -232,12 +241,8 @@ def test_release_leaves_the_others_as_if_it_had_never_been_written(birth, sequen
         else:
             never.store(items, salience=1.5 * place)
     before = weights(stored)
-    replay = next(
-        r
-        for r in stored.replay(200, np.random.default_rng(0))
-        if r.valid and r.items == sequences[which]
-    )
-    stored.release(replay)
+    replay = replayed(stored, sequences[which])
+    stored.release(replay, gist=0.0)
     after = weights(stored)
     assert all((before[name] != after[name]).any() for name in before)
     assert_same(after, weights(never))
@@ -247,22 +252,59 @@ def test_release_leaves_the_others_as_if_it_had_never_been_written(birth, sequen
     assert all(stored.knows(s) for k, s in enumerate(sequences[:4]) if k != which)
 
 
+def test_what_stays_of_a_released_memory_is_its_opening_and_nothing_else(birth, sequences):
+    stored, never = birth(), birth()
+    for items in sequences[:3]:
+        stored.store(items)
+    for items in sequences[:2]:
+        never.store(items)
+    released = sequences[2]
+    opening = released[: stored.opening(released)]
+    assert 0 < len(opening) < len(released) / 2
+    stored.release(replayed(stored, released))
+    index = never.ca3.recruit(never._streams.generator("recruit", 2))
+    never._write(index, (*opening, never.config.more), 1, 1)
+    assert_same(weights(stored), weights(never))
+    gauge = stored.gauge()
+    assert (gauge.n_episodes, gauge.n_fragments) == (2, 1)
+    assert gauge.n_items == 2 * 13 + len(opening) + 1
+    assert not stored.knows(released)
+    assert stored.recall(released[:6]).confidence < 0.5 < stored.recall(sequences[0][:6]).confidence
+    assert all(stored.knows(items) for items in sequences[:2])
+    left = replayed(stored, opening, fragment=True)
+    stored.release(left)
+    assert (stored.gauge().n_episodes, stored.gauge().n_fragments) == (2, 0)
+    untouched = birth()
+    for items in sequences[:2]:
+        untouched.store(items)
+    assert_same(weights(stored), weights(untouched))
+
+
 @pytest.mark.compiled
-def test_releasing_everything_frees_every_synapse(filled, sequences):
+def test_releasing_everything_frees_most_synapses_and_then_every_one(filled, sequences):
     full = filled.gauge().potentiated
     assert full > 0
-    held = set(sequences)
     rng = np.random.default_rng(1)
-    for _ in range(40):
-        for replay in filled.replay(10, rng):
-            if replay.valid and replay.items in held:
-                filled.release(replay)
+    release_all(filled, set(sequences), rng, fragments=False)
+    assert filled.n_episodes == 0 and filled.n_fragments == len(sequences)
+    assert filled.gauge().potentiated < 0.3 * full  # The bar: 70 per cent are free again.
+    openings = {items[: filled.opening(items)] for items in sequences}
+    assert len(openings) == len(sequences)
+    release_all(filled, openings, rng, fragments=True)
+    assert filled.gauge().potentiated == 0
+    assert filled.n_episodes == filled.n_fragments == filled.n_items == 0
+
+
+def release_all(hippocampus, held, rng, fragments):
+    """Release what replays until nothing of `held` is left."""
+    for _ in range(100):
+        for replay in hippocampus.replay(10, rng):
+            if replay.valid and replay.fragment == fragments and replay.items in held:
+                hippocampus.release(replay)
                 held.discard(replay.items)
         if not held:
-            break
-    assert held == set()
-    assert filled.gauge().potentiated == 0
-    assert filled.n_episodes == filled.n_items == 0
+            return
+    pytest.fail(f"{len(held)} memories did not replay")
 
 
 def test_what_is_met_again_lies_deeper_and_is_released_all_the_same(birth, sequences):
@@ -275,9 +317,8 @@ def test_what_is_met_again_lies_deeper_and_is_released_all_the_same(birth, seque
     memory.strengthen(sequences[0])
     assert memory.ca3.depth(index) == before + 2
     assert memory.n_episodes == 3
-    replays = memory.replay(30, np.random.default_rng(0))
     for items in sequences[:3]:
-        memory.release(next(r for r in replays if r.valid and r.items == items))
+        memory.release(replayed(memory, items), gist=0.0)
     assert not any(projection.weights.any() for projection in memory.plastic)
 
 
@@ -393,7 +434,8 @@ def test_weights_of_another_shape_are_refused(filled, birth, tiny_sizes):
 
 def test_the_ablation_differs_in_separation_and_density_only(sizes):
     whole = HippocampusConfig(**sizes)
-    dense = whole.dense()
+    dense = whole.dense(0.1)
+    assert not whole.dense().separation
     assert whole.separation and not dense.separation
     assert dense.ca3.k_index == round(0.1 * whole.ca3.n_index)
     assert dense.ca3.k_sequence == round(0.1 * whole.ca3.n_sequence)

@@ -213,7 +213,8 @@ def test_the_first_loss_is_the_weighted_cross_entropy_of_the_formula(language_co
     surprises = language_cortex.surprise(lessons[:3])
     for tokens, confidence, surprise in zip(lessons[:3], trust, surprises, strict=True):
         w = np.full(len(tokens) + 1, confidence)
-        w[: language_cortex.opening(tokens)] *= language_cortex.plasticity.opening_weight
+        plasticity = language_cortex.plasticity
+        w[: max(1, int(plasticity.opening * len(tokens)))] *= plasticity.opening_weight
         total += float(w @ surprise)
         weight += float(w.sum())
     assert language_cortex.learn(lessons[:3], trust, []) == pytest.approx(total / weight, rel=1e-4)
