@@ -201,9 +201,13 @@ class Hippocampus:
         if memory is not None:
             self.ca3.deepen(memory.episode.index, 1)
 
+    def depth(self, which: Replay) -> int:
+        """Return how deep a memory's attractor is [counts]."""
+        return self.ca3.depth(which.trace.index)
+
     def fade(self, which: Replay) -> None:
         """Let one memory lie one count less deep, but not vanish."""
-        if self.ca3.depth(which.trace.index) > 1:
+        if self.depth(which) > 1:
             self.ca3.deepen(which.trace.index, -1)
 
     def release(self, which: Replay, gist: float | None = None) -> None:

@@ -48,7 +48,7 @@ class PlasticityConfig:
     neurons: int = 64
     rate: float = 5e-3
     clip: float = 1.0
-    dream_weight: float = 5.0
+    dream_weight: float = 6.0
     opening: float = 0.2
     opening_weight: float = 0.1
 

@@ -44,12 +44,12 @@ class NightConfig:
     """
 
     cycles: int = 5
-    bursts_per_memory: float = 1.8
-    steps: int = 30
+    bursts_per_memory: float = 1.3
+    steps: int = 48
     steps_for: int = 60
-    lessons_per_step: int = 24
-    dreams_per_step: int = 40
-    dreams: int = 500
+    lessons_per_step: int = 14
+    dreams_per_step: int = 28
+    dreams: int = 450
     recombined: float = 0.5
     continued: int = 300
     composure: float = 0.5
@@ -141,7 +141,8 @@ class Night:
     NREM: CA3 starts from noise and replays; what comes back with confidence is the lesson. REM:
     the cortex dreams, freely and from fragments of the replays. The two lessons are interleaved
     step by step (McClelland, McNaughton & O'Reilly, 1995), with the cortex at dusk as teacher of
-    the dreams. A memory the cortex now completes lies less deep afterwards, so it replays less.
+    the dreams. A memory the cortex now completes lies less deep afterwards, so it replays less and
+    is taught less often: the salient and the less consolidated come first.
     At dawn the examination decides whether the growth is merged, and what is consolidated is
     released from CA3.
 
@@ -205,10 +206,10 @@ class Night:
             number, bursts, len(lessons), len(mastered), len(dreams), self.n_steps(), loss, n_tokens
         )
 
-    def nrem(self, rng: np.random.Generator) -> list[Replay]:
-        """Let CA3 replay from noise, in ripple bursts."""
+    def nrem(self, rng: np.random.Generator, patience: float = 1.0) -> list[Replay]:
+        """Let CA3 replay from noise, in ripple bursts; `patience` times as many."""
         n_memories = self.hippocampus.gauge().n_episodes
-        n = max(8, round(self.config.bursts_per_memory * n_memories))
+        n = max(8, round(patience * self.config.bursts_per_memory * n_memories))
         return self.hippocampus.replay(n, rng) if n_memories else []
 
     def rem(
@@ -245,7 +246,7 @@ class Night:
 
     def dawn(self) -> DawnReport:
         """Examine, merge if the examination says so, and release what is consolidated."""
-        replays = self.nrem(self.streams.generator("dawn", self.number))
+        replays = self.nrem(self.streams.generator("dawn", self.number), patience=2.0)
         found = self._lessons(replays)
         fresh = self.cortex.dream(200, self.streams.seed_for("dawn", self.number))
         drift = self.cortex.drift([dream for dream in fresh if dream])
@@ -291,14 +292,13 @@ class Night:
         config, n_steps = self.config, self.n_steps()
         rng = self.streams.generator("order", self.number, number)
         sequences = list(lessons)
-        lesson_order = _endless(len(sequences), rng)
+        depths = np.array([self.hippocampus.depth(lessons[items]) for items in sequences])
         dream_order = _endless(len(dreams), rng)
         loss, n_tokens = 0.0, 0
         for step in range(n_steps):
-            chosen = [
-                sequences[next(lesson_order)]
-                for _ in range(min(config.lessons_per_step, len(sequences)))
-            ]
+            n_chosen = min(config.lessons_per_step, len(sequences))
+            order = rng.choice(len(sequences), n_chosen, replace=False, p=depths / depths.sum())
+            chosen = [sequences[k] for k in order]
             rehearsed = [
                 dreams[next(dream_order)] for _ in range(min(config.dreams_per_step, len(dreams)))
             ]

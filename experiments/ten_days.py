@@ -45,7 +45,7 @@ class Config:
     seed: int = 0
     days: int = 10
     night: NightConfig = field(
-        default_factory=lambda: NightConfig(steps=44, dreams=800, dreams_per_step=64)
+        default_factory=lambda: NightConfig(steps=60, dreams=700, dreams_per_step=40)
     )
     plasticity: PlasticityConfig = field(default_factory=PlasticityConfig)
 

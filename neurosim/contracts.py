@@ -171,6 +171,9 @@ class Hippocampus(Protocol):
     def replay(self, n: int, rng: np.random.Generator) -> list[Replay]:
         """Let the recurrent network reactivate by itself, `n` bursts."""
 
+    def depth(self, which: Replay) -> int:
+        """Return how strongly a memory is held: what it weighs among tonight's lessons."""
+
     def fade(self, which: Replay) -> None:
         """Let one memory lie less deep, so that it replays less."""
 

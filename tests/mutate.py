@@ -100,9 +100,9 @@ MUTATIONS = (
         CORTEX, "chosen = logits.argmax(-1)", "chosen = logits.argmin(-1)", f"{ON_CORTEX} recall"
     ),
     Mutation(
-        CORTEX, "(weight * loss).backward()", "(0 * loss).backward()", f"{ON_CORTEX} dreams_keep"
+        CORTEX, 'reduction="sum") / n_tokens', 'reduction="sum") * 0', f"{ON_CORTEX} dreams_keep"
     ),
-    Mutation(BRAIN, "directory.verify()", "pass", f"{ON_BRAIN} flipped or truncated or missing"),
+    Mutation(BRAIN, "self._require_awake()", "pass", f"{ON_BRAIN} goes_on"),
     Mutation(
         BRAIN,
         "if self.config.gate and self._expects",

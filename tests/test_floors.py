@@ -182,11 +182,16 @@ def missing_docstrings(root: Path) -> list[str]:
     complaints = []
     for path, tree in sources(root):
         nodes = [n for n in tree.body if isinstance(n, Function | ast.ClassDef)]
-        public = [node for node in nodes if not node.name.startswith("_")]
+        public = [n for n in nodes if not n.name.startswith("_") and not is_overload(n)]
         complaints += [f"{path}: {n.name}" for n in public if not ast.get_docstring(n)]
         if not ast.get_docstring(tree):
             complaints.append(f"{path}: the module")
     return complaints
+
+
+def is_overload(node: Function | ast.ClassDef) -> bool:
+    """Return whether a definition only gives types to the one after it, which has the docstring."""
+    return any(isinstance(each, ast.Name) and each.id == "overload" for each in node.decorator_list)
 
 
 CHECKERS: tuple[Callable[[Path], list[str]], ...] = (
