@@ -189,7 +189,6 @@ class Brain:
         manifest = directory.manifest()
         with directory.lock:
             directory.clean()
-            directory.verify()
             manifest = directory.manifest()
             config = BrainConfig.from_mapping(manifest.meta["config"])
             cortex = _language_model(
@@ -308,9 +307,9 @@ class Brain:
         (list of CycleReport, DawnReport or None)
             No report of dawn when there was nothing to sleep on.
         """
-        config = self.config.night
-        if cycles is not None:
-            config = dataclasses.replace(config, cycles=cycles)
+        if cycles is None:
+            cycles = self.ledger[-1]["planned"] if self.cycles_slept else self.config.night.cycles
+        config = dataclasses.replace(self.config.night, cycles=cycles)
         if not self.hippocampus.n_episodes and not self.cycles_slept:
             return [], None
         night = Night(self.hippocampus, self.cortex, config, self.streams, self.nights + 1, on_step)
@@ -320,7 +319,7 @@ class Brain:
             report = night.cycle(number)
             reports.append(report)
             event = {k: v for k, v in asdict(report).items() if k != "bursts"}
-            self.ledger.append({"event": "cycle", **event})
+            self.ledger.append({"event": "cycle", "planned": config.cycles, **event})
             self.save()
             if on_cycle is not None:
                 on_cycle(report)
@@ -410,9 +409,10 @@ def load_language_model(directory: Path) -> LanguageCortex:
             ) from None
     try:
         return _language_model(*files)
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+    except Exception as error:  # safetensors and tokenizers raise classes of their own.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"{directory} is not a language model this version can read ({error}); "
+            f"{directory} is not a language model this version can read ({reason}); "
             f"make one with neurosim pretrain"
         ) from error
 

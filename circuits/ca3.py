@@ -271,7 +271,8 @@ class CA3:
     def gating(self, index: SparseCode) -> Gating:
         """Return what an index gives the sequence cells."""
         drive = self.gate.drive(index)
-        bias = (drive.connected - drive.connected.mean()) / drive.connected.std()
+        spread = max(float(drive.connected.std()), 1e-6)
+        bias = (drive.connected - drive.connected.mean()) / np.float32(spread)
         return Gating(index, drive, log_odds(self.gate, drive, CERTAIN), bias)
 
     def first_state(self, gating: Gating) -> tuple[SparseCode, float]:

@@ -47,7 +47,7 @@ class HippocampusConfig:
     end: int = 2
     more: int = 0
     gist: float = 0.2
-    tolerance: float = 4.0
+    tolerance: float = 1e-3
     separation: bool = True
 
     def dense(self, activity: float = 0.03) -> "HippocampusConfig":

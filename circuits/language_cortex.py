@@ -72,6 +72,7 @@ class LanguageCortex:
         plasticity: PlasticityConfig | None = None,
     ) -> None:
         self.network, self.tokenizer = network.eval(), tokenizer
+        tokenizer.encode_special_tokens = True  # A mark within a text is text.
         self.plasticity = plasticity or PlasticityConfig()
         self.pad, self.begin, self.end = marks_of(tokenizer)
         self.optimiser: torch.optim.AdamW | None = None
@@ -84,7 +85,8 @@ class LanguageCortex:
         return self.network.config.max_position_embeddings
 
     def encode(self, text: str) -> list[int]:
-        """Return the tokens of a text, without marks."""
+        """Return the tokens of a text, without marks; what is no character becomes ``?``."""
+        text = text.encode("utf-8", "replace").decode("utf-8")
         return list(self.tokenizer.encode(text).ids)
 
     def decode(self, tokens: Sequence[int]) -> str:
@@ -102,7 +104,8 @@ class LanguageCortex:
     def surprise(self, items: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
         """Return ``-log p(token | tokens before)`` [nats] of each token of each sequence.
 
-        The last value of each is the surprise of the end mark.
+        The last value of each is the surprise of the end mark. What lies beyond the longest
+        sequence the network can read is left out.
         """
         found: list[NDArray[np.float32]] = []
         for chunk in _chunks(items, 32):
@@ -303,12 +306,11 @@ class LanguageCortex:
             (self.plasticity.dream_weight * loss).backward()  # type: ignore[no-untyped-call]
 
     def _batch(self, items: Sequence[Sequence[int]]) -> Tensor:
-        length = max(map(len, items)) + 2
+        length = min(max(map(len, items)) + 2, self.longest)
         batch = np.full((len(items), length), self.pad, dtype=np.int64)
         for row, item in enumerate(items):
-            batch[row, 0] = self.begin
-            batch[row, 1 : len(item) + 1] = item
-            batch[row, len(item) + 1] = self.end
+            marked = [self.begin, *item, self.end][:length]
+            batch[row, : len(marked)] = marked
         return torch.from_numpy(batch)
 
     @torch.inference_mode()
@@ -319,6 +321,7 @@ class LanguageCortex:
         temperature: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> list[Completion]:
+        cues = [cue[-(self.longest - 2) :] for cue in cues]
         n = len(cues)
         room = min(self.longest, max(map(len, cues)) + longest)
         forced = np.full((n, room), -1, dtype=np.int64)
@@ -327,7 +330,7 @@ class LanguageCortex:
             forced[row, 1 : len(cue) + 1] = cue
         spoken: list[list[int]] = [[] for _ in range(n)]
         log_p = np.zeros(n)
-        rows = np.arange(n)
+        rows, speaking = np.arange(n), np.ones(n, dtype=bool)
         cache = Cache(self.network.config, n, room)
         shared = min(map(len, cues))
         current = forced[:, : shared + 1]
@@ -341,20 +344,17 @@ class LanguageCortex:
             gained = logits.log_softmax(-1).gather(1, chosen[:, None])[:, 0].numpy()
             free = forced[rows, step + 1] < 0
             following = np.where(free, chosen.numpy(), forced[rows, step + 1])
-            for place in np.flatnonzero(free):
+            for place in np.flatnonzero(free & speaking):
                 row = rows[place]
                 log_p[row] += gained[place]
                 spoken[row].append(int(following[place]))
-            going = ~(free & (following == self.end))
-            if not going.any():
+            speaking &= ~(free & (following == self.end))
+            if not speaking.any():
                 break
-            if going.mean() < 0.7:
-                kept = np.flatnonzero(going)
+            if speaking.mean() < 0.7:
+                kept = np.flatnonzero(speaking)
                 cache.keep(torch.from_numpy(kept))
-                rows, following, going = rows[kept], following[kept], going[kept]
-            elif not going.all():
-                for place in np.flatnonzero(~going):
-                    forced[rows[place], step + 2 :] = self.pad
+                rows, following, speaking = rows[kept], following[kept], speaking[kept]
             current = following[:, None]
         return [
             self._completion(tokens, score) for tokens, score in zip(spoken, log_p, strict=True)

@@ -39,6 +39,8 @@ class NightConfig:
         A replay below this teaches nothing.
     rem : bool
         False switches dreaming off.
+    crowded : float
+        Share of the hippocampus in use above which old openings are let go at dawn.
     drift_limit : float
         Factor by which the perplexity of fresh dreams may rise for the night to be merged.
     """
@@ -55,6 +57,7 @@ class NightConfig:
     composure: float = 0.5
     confidence: float = 0.9
     rem: bool = True
+    crowded: float = 0.5
     drift_limit: float = 1.25
 
     def __post_init__(self) -> None:
@@ -258,11 +261,20 @@ class Night:
         before = self.hippocampus.gauge()
         for items in consolidated:
             self.hippocampus.release(found[items])
+        self._make_room(replays)
         after = self.hippocampus.gauge()
         share = len(consolidated) / max(before.n_episodes, 1)
         expected = before.potentiated * share
         freed = (before.potentiated - after.potentiated) / expected if expected else 0.0
         return DawnReport(True, drift, len(found), len(consolidated), len(consolidated), freed)
+
+    def _make_room(self, replays: list[Replay]) -> None:
+        """Let openings go that came back tonight, until CA3 is no longer crowded."""
+        openings = {r.items: r for r in replays if self._trusted(r) and r.fragment}
+        for replay in openings.values():
+            if self.hippocampus.gauge().used <= self.config.crowded:
+                return
+            self.hippocampus.release(replay)
 
     def _trusted(self, replay: Replay) -> bool:
         return replay.valid and replay.confidence >= self.config.confidence

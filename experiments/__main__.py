@@ -11,7 +11,7 @@ from types import FrameType, ModuleType
 
 from neurosim import __version__
 from neurosim.discovery import modules
-from neurosim.errors import NeurosimError
+from neurosim.errors import NeurosimError, StorageError
 from neurosim.storage import atomic_write_text, json_text
 
 INTERRUPTED = 130
@@ -31,7 +31,11 @@ def main(words: Sequence[str] | None = None) -> int:
     commands = modules("experiments.commands")
     arguments = _parser(commands).parse_args(words)
     signal.signal(signal.SIGTERM, _terminated)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     try:
+        _check_target(arguments.json)
         values = commands[arguments.command].run(arguments)
         if arguments.json is not None:
             _write_json(arguments.json, values)
@@ -62,6 +66,15 @@ def _parser(commands: dict[str, ModuleType]) -> ArgumentParser:
             )
         child.add_argument("--json", metavar="FILE", help="write the numbers; - for stdout")
     return parser
+
+
+def _check_target(target: str | None) -> None:
+    """Refuse a place for the numbers that cannot be written, before any work is done."""
+    if target in (None, "-"):
+        return
+    path = Path(str(target))
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise StorageError(f"--json {target}: expected a file that can be written; make its folder")
 
 
 def _write_json(target: str, values: dict[str, object]) -> None:

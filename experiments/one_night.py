@@ -6,6 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from circuits.brain import Brain, BrainConfig
 from circuits.language_cortex import LanguageCortex, PlasticityConfig
 from circuits.night import Burst, Night, NightConfig
 from experiments.childhood import DATA, MODEL, heldout_perplexity, shipped_facts
-from neurosim.errors import ConfigError, InputError, nearest_name
+from neurosim.errors import CapacityError, ConfigError, InputError, nearest_name
 from neurosim.metrics import exact_recall, steps_to_criterion, transformer_flops
 from neurosim.plotting import colour
 from neurosim.progress import progress
@@ -143,6 +144,20 @@ class Result:
         return np.array([row.metrics[metric] for row in rows])
 
 
+def read_day(config: Config) -> list[Sentence]:
+    """Read the day's text.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read, or holds nothing to examine.
+    """
+    sentences = list(read_sentences(Path(config.file) if config.file else DIARY))
+    if not examine_items(sentences):
+        raise InputError("no sentence has two words or more; give a text of whole sentences")
+    return sentences
+
+
 def examine_items(sentences: Sequence[Sentence]) -> list[Item]:
     """Make the cloze examination: sentences of two words and more."""
     items = []
@@ -179,9 +194,7 @@ def run(
     tick : callable
         Called after each arm.
     """
-    sentences = list(read_sentences(Path(config.file) if config.file else DIARY))
-    if not examine_items(sentences):
-        raise InputError("no sentence has two words or more; give a text of whole sentences")
+    sentences = read_day(config)
     arms = tuple(dict.fromkeys(("night", *config.arms)))
     jobs = [(arm, seed) for seed in config.seeds for arm in arms]
     workers = config.workers or min(len(jobs), os.cpu_count() or 1)
@@ -242,15 +255,17 @@ class _Arm:
             "base_before": cloze(cortex, facts)[0],
             "perplexity_before": heldout_perplexity(cortex),
         }
-        day = brain.day(self.day_text)
+        with suppress(CapacityError):  # What fitted is stored, and the ledger says how much.
+            brain.day(self.day_text)
+        day = brain.ledger[-1]
         gauge = brain.hippocampus.gauge()
         potentiated.append(gauge.potentiated)
         said_day = [brain.cortex.decode(self._remember(cue)).strip() for cue, _ in self.pairs]
         truth = [answer for _, answer in self.pairs]
         metrics |= {
             "new_recall_day": float(np.mean(exact_recall(truth, said_day))),
-            "n_read": day.n_read,
-            "n_stored": day.n_stored,
+            "n_read": day["n_read"],
+            "n_stored": day["n_stored"],
             "capacity_used_day": gauge.used,
             "fast_bytes": len(pack_hdf5(brain.hippocampus.state, {})),
             "raw_bytes": sum(len(s.text.encode()) + 1 for s in self.day_text),

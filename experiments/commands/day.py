@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-LINES_WARNED = 1.0
+BYTES_A_TOKEN = 2.4
+"""Of English text in the shipped vocabulary."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -52,10 +53,12 @@ def _warn_of_size(files: list[str], room: int) -> int:
     """
     from neurosim.text import count_estimate
 
-    n_sentences = sum(count_estimate(Path(file)) for file in files if file != "-")
-    n_bytes = sum(Path(file).stat().st_size for file in files if file != "-")
-    tokens = n_bytes / 2.4
-    if tokens > LINES_WARNED * room:
+    paths = [Path(file) for file in files if file != "-"]
+    paths = [path for path in paths if path.is_file() or not path.exists() or path.is_dir()]
+    n_sentences = sum(count_estimate(path) for path in paths)
+    n_bytes = sum(path.stat().st_size for path in paths)
+    tokens = n_bytes / BYTES_A_TOKEN
+    if tokens > room:
         fits = int(n_sentences * room / tokens)
         print(
             f"the text has about {n_sentences:,} sentences ({n_bytes / 1e6:.1f} MB); about "

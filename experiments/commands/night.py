@@ -9,7 +9,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("brain", type=Path, metavar="BRAIN", help="directory made by init")
     parser.add_argument(
-        "--cycles", type=int, default=None, metavar="N", help="NREM-REM cycles (default: 5)"
+        "--cycles",
+        type=int,
+        default=None,
+        metavar="N",
+        help="NREM-REM cycles (default: 5, or as the interrupted night was planned)",
     )
 
 
@@ -29,7 +33,8 @@ def run(arguments: Namespace) -> dict[str, Any]:
     with ResourceMeter() as meter, Brain.open(arguments.brain, Willshaw()) as brain:
         if brain.cycles_slept:
             print(f"going on after cycle {brain.cycles_slept} of an interrupted night")
-        n_cycles = arguments.cycles or brain.config.night.cycles
+        planned = brain.ledger[-1].get("planned", brain.config.night.cycles)
+        n_cycles = arguments.cycles or planned
         with progress(n_cycles - brain.cycles_slept, "night") as bar:
             reports, dawn = brain.sleep(arguments.cycles, on_cycle=lambda report: bar.advance())
         gauge = brain.hippocampus.gauge()

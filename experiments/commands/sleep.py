@@ -30,7 +30,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
     from circuits.night import NightConfig
     from experiments import one_night
     from experiments.report import write_report, write_table
-    from neurosim.errors import ConfigError, StorageError
+    from neurosim.errors import ConfigError
     from neurosim.resources import ResourceMeter
 
     if arguments.seeds < 1:
@@ -39,10 +39,6 @@ def run(arguments: Namespace) -> dict[str, Any]:
         arguments.controls, tuple(name.strip() for name in arguments.controls.split(","))
     )
     brain = arguments.out / "brain"
-    if brain.exists():
-        if not (brain / "brain.json").exists():
-            raise StorageError(f"{brain} exists and is no brain; choose another --out")
-        shutil.rmtree(brain)
     night = NightConfig() if arguments.cycles is None else NightConfig(cycles=arguments.cycles)
     config = one_night.Config(
         file=arguments.file,
@@ -51,6 +47,8 @@ def run(arguments: Namespace) -> dict[str, Any]:
         night=night,
         brain=str(brain),
     )
+    one_night.read_day(config)
+    _remove_brain(brain)
     with ResourceMeter() as meter:
         result = one_night.run_with_progress(config)
         one_night.save(result, arguments.out)
@@ -60,6 +58,19 @@ def run(arguments: Namespace) -> dict[str, Any]:
     values["peak_rss_mb"] = _peak(result)
     _print(values, page, brain)
     return values
+
+
+def _remove_brain(brain: Path) -> None:
+    """Remove the brain of an earlier run, unless it is none or someone works on it."""
+    from neurosim.errors import StorageError
+    from neurosim.storage import DirectoryLock
+
+    if not brain.exists():
+        return
+    if not (brain / "brain.json").exists():
+        raise StorageError(f"{brain} exists and is no brain; choose another --out")
+    with DirectoryLock(brain):
+        shutil.rmtree(brain)
 
 
 def _peak(result: Any) -> float:
