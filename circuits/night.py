@@ -46,12 +46,12 @@ class NightConfig:
     """
 
     cycles: int = 5
-    bursts_per_memory: float = 1.3
-    steps: int = 48
+    bursts_per_memory: float = 1.6
+    steps: int = 52
     steps_for: int = 60
     lessons_per_step: int = 14
     dreams_per_step: int = 28
-    dreams: int = 450
+    dreams: int = 520
     recombined: float = 0.5
     continued: int = 300
     composure: float = 0.5

@@ -33,7 +33,7 @@ from rules.willshaw import Willshaw
 DIARY = DATA / "diary.txt"
 ARMS = ("night", "naive", "raw replay", "no REM", "no gate", "dense codes", "no sleep")
 FEW = ("night", "naive", "no sleep")
-PROBE_EVERY = 45
+PROBE_EVERY = 52
 
 expected = {
     "new_recall": (0.95, "this project's bar: exact answers after the night, cortex alone"),
