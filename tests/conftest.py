@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="NEUROSIM_DATA is not set"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def neurosim_data() -> Path:
     """Return the folder of the real data sets."""
     if not REAL_DATA:
