@@ -39,9 +39,10 @@ def test_a_numerical_error_names_region_signal_and_time():
     assert "t = 0.25 s" in message
 
 
-def test_exit_code_2_is_for_the_mistakes_of_the_user():
+def test_exit_code_2_is_for_what_the_user_can_mend():
     assert ConfigError.exit_code == errors.InputError.exit_code == 2
-    assert NumericalError.exit_code == errors.StorageError.exit_code == 1
+    assert errors.StorageError.exit_code == errors.CapacityError.exit_code == 2
+    assert NumericalError.exit_code == 1
 
 
 def test_nearest_name_finds_a_slip_whatever_the_case():
