@@ -71,12 +71,13 @@ class SparseProjection:
         self.name, self.n_pre, self.n_post, self.fan_out = name, n_pre, n_post, fan_out
         kind = np.uint16 if n_post <= 1 << 16 else np.int32
         self.targets: NDArray[Any] = np.empty((n_pre, fan_out), dtype=kind)
-        for rows in np.array_split(self.targets, max(1, self.targets.size // _BLOCK)):
+        self._fan_in = np.zeros(n_post, dtype=np.int64)
+        for rows in self._blocks(self.targets):
             _wire(rng.random(rows.shape, dtype=np.float32), n_post, rows)
+            self._fan_in += np.bincount(rows.ravel(), minlength=n_post)
         self.weights = np.zeros((n_pre, fan_out), dtype=np.uint8)
         self._used_by_pre = np.zeros(n_pre, dtype=np.int64)
         self._used_by_post = np.zeros(n_post, dtype=np.int64)
-        self._fan_in = np.bincount(self.targets.ravel(), minlength=n_post)
 
     def drive(self, pre: SparseCode, gain: NDArray[np.float32] | None = None) -> Drive:
         """Send a pattern through the potentiated synapses (clipped read-out).
@@ -172,8 +173,16 @@ class SparseProjection:
             )
         self.weights[...] = weights
         self._used_by_pre = np.count_nonzero(weights, axis=1).astype(np.int64)
-        used = np.bincount(self.targets.ravel(), weights.ravel() > 0, self.n_post)
-        self._used_by_post = used.astype(np.int64)
+        self._used_by_post[...] = 0
+        for rows, row_weights in zip(
+            self._blocks(self.targets), self._blocks(weights), strict=True
+        ):
+            self._used_by_post += np.bincount(rows[row_weights > 0], minlength=self.n_post)
+
+    @staticmethod
+    def _blocks(synapses: NDArray[Any]) -> list[NDArray[Any]]:
+        """Cut the rows of a synapse array so that what is computed of a block stays small."""
+        return np.array_split(synapses, max(1, synapses.size // _BLOCK))
 
     def _count_used(self, slots: NDArray[np.int64], change: NDArray[np.int64]) -> None:
         np.add.at(self._used_by_pre, slots // self.fan_out, change)
