@@ -7,7 +7,6 @@ import numpy as np
 
 from neurosim.contracts import Cortex, Hippocampus, Replay
 from neurosim.errors import ConfigError
-from neurosim.phases import Schedule
 from neurosim.randomness import Streams
 
 Items = tuple[int, ...]
@@ -169,10 +168,6 @@ class Night:
     number: int = 1
     on_step: Callable[[int], None] | None = field(default=None, repr=False)
     _numbers: dict[Items, int] = field(default_factory=dict, repr=False)
-
-    def schedule(self) -> Schedule:
-        """Return the phases of the night."""
-        return Schedule.night(self.config.cycles)
 
     def begin(self) -> None:
         """Fall asleep: the cortex grows what it may write tonight."""
