@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.ca3 import log_odds
+from circuits.episodic_ca3 import log_odds
 from neurosim.codes import SparseCode
 from neurosim.contracts import Rule
 from neurosim.projections import SparseProjection
@@ -30,7 +30,8 @@ class CA1Config:
 class CA1:
     """Learn in one shot which entorhinal item a CA3 state belongs to.
 
-    The read-out is that of `circuits.ca3.log_odds`: a frequent item, whose cells are loaded, does
+    The read-out is that of `circuits.episodic_ca3.log_odds`: a frequent item, whose cells are
+    loaded, does
     not answer for every state.
 
     Parameters

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.ca1 import CA1, CA1Config
-from circuits.ca3 import BASE_DEPTH, CA3, CA3Config, Episode
 from circuits.dentate_gyrus import DentateConfig, DentateGyrus
 from circuits.entorhinal import EntorhinalConfig, EntorhinalCortex
+from circuits.episodic_ca3 import BASE_DEPTH, Episode, EpisodicCA3, EpisodicCA3Config
 from neurosim.codes import SparseCode
 from neurosim.contracts import Completion, Gauge, Replay, Rule
 from neurosim.errors import CapacityError, ConfigError
@@ -41,7 +41,7 @@ class HippocampusConfig:
 
     entorhinal: EntorhinalConfig = field(default_factory=EntorhinalConfig)
     dentate: DentateConfig = field(default_factory=DentateConfig)
-    ca3: CA3Config = field(default_factory=CA3Config)
+    ca3: EpisodicCA3Config = field(default_factory=EpisodicCA3Config)
     ca1: CA1Config = field(default_factory=CA1Config)
     longest: int = 126
     end: int = 2
@@ -110,7 +110,7 @@ class Hippocampus:
             config.dentate, cortex.n_units, streams.generator("dentate_gyrus")
         )
         n_mossy = n_granule if config.separation else cortex.n_units
-        self.ca3 = CA3(config.ca3, n_mossy, cortex.n_item, rule, streams.generator("ca3"))
+        self.ca3 = EpisodicCA3(config.ca3, n_mossy, cortex.n_item, rule, streams.generator("ca3"))
         self.ca1 = CA1(
             config.ca1, config.ca3.n_sequence, cortex.n_item, rule, streams.generator("ca1")
         )

@@ -44,7 +44,7 @@ class Mutation:
 
 PROJECTIONS, CA3, NIGHT, CORTEX, BRAIN = (
     "neurosim/projections.py",
-    "circuits/ca3.py",
+    "circuits/episodic_ca3.py",
     "circuits/night.py",
     "circuits/language_cortex.py",
     "circuits/brain.py",

@@ -5,9 +5,9 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from circuits.ca3 import CA3Config
 from circuits.dentate_gyrus import DentateConfig
 from circuits.entorhinal import EntorhinalConfig
+from circuits.episodic_ca3 import EpisodicCA3Config
 from circuits.hippocampus import Hippocampus, HippocampusConfig
 from circuits.language_cortex import BEGIN, END, PAD, LanguageCortex, PlasticityConfig
 from circuits.transformer import Transformer, TransformerConfig
@@ -41,7 +41,7 @@ def sizes(small):
     return {
         "entorhinal": EntorhinalConfig(n_tokens=N_TOKENS, n_item=256, n_context=256),
         "dentate": DentateConfig(n_units=2048 // shrink),
-        "ca3": CA3Config(
+        "ca3": EpisodicCA3Config(
             n_index=1024 // shrink,
             k_index=20,
             n_sequence=2048 // shrink,

@@ -16,8 +16,8 @@ import pytest
 
 from circuits import brain as brain_module
 from circuits.brain import Brain, BrainConfig
-from circuits.ca3 import CA3Config
 from circuits.dentate_gyrus import DentateConfig
+from circuits.episodic_ca3 import EpisodicCA3Config
 from circuits.night import NightConfig
 from experiments.childhood import MODEL, shipped_facts
 from neurosim.errors import (
@@ -48,7 +48,9 @@ SENTENCES = [Sentence(text, line) for line, text in enumerate(TEXTS, 1)]
 class SmallBrain(Brain):
     """A brain with a hippocampus that is born quickly."""
 
-    ca3 = CA3Config(n_index=1024, k_index=20, n_sequence=2048, k_sequence=20, connectivity=0.5)
+    ca3 = EpisodicCA3Config(
+        n_index=1024, k_index=20, n_sequence=2048, k_sequence=20, connectivity=0.5
+    )
 
     def _hippocampus_config(self):
         usual = super()._hippocampus_config()
@@ -60,7 +62,7 @@ class SmallBrain(Brain):
 class TinyBrain(SmallBrain):
     """A brain whose hippocampus is soon full."""
 
-    ca3 = CA3Config(n_index=256, k_index=8, n_sequence=256, k_sequence=8, connectivity=0.5)
+    ca3 = EpisodicCA3Config(n_index=256, k_index=8, n_sequence=256, k_sequence=8, connectivity=0.5)
 
 
 def give_birth(path, kind=SmallBrain, **config):

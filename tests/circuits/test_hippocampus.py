@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from circuits.ca3 import CA3Config
 from circuits.dentate_gyrus import DentateConfig
+from circuits.episodic_ca3 import EpisodicCA3Config
 from circuits.hippocampus import Hippocampus, HippocampusConfig
 from neurosim.codes import SparseCode
 from neurosim.errors import CapacityError, ConfigError
@@ -344,7 +344,9 @@ def test_the_gauge_grows_with_every_memory(newborn, sequences):
 def tiny_sizes():
     return {
         "dentate": DentateConfig(n_units=512),
-        "ca3": CA3Config(n_index=128, k_index=8, n_sequence=128, k_sequence=8, connectivity=0.5),
+        "ca3": EpisodicCA3Config(
+            n_index=128, k_index=8, n_sequence=128, k_sequence=8, connectivity=0.5
+        ),
     }
 
 

@@ -18,8 +18,8 @@ import torch
 
 from circuits import brain as brain_module
 from circuits.brain import Brain, BrainConfig
-from circuits.ca3 import CA3Config
 from circuits.dentate_gyrus import DentateConfig
+from circuits.episodic_ca3 import EpisodicCA3Config
 from circuits.night import NightConfig
 from experiments import one_night
 from experiments.__main__ import main
@@ -43,13 +43,15 @@ def small(brain):
         usual,
         entorhinal=dataclasses.replace(usual.entorhinal, n_item=256, n_context=256),
         dentate=DentateConfig(n_units=2048),
-        ca3=CA3Config(n_index=1024, k_index=20, n_sequence=2048, k_sequence=20, connectivity=0.5),
+        ca3=EpisodicCA3Config(
+            n_index=1024, k_index=20, n_sequence=2048, k_sequence=20, connectivity=0.5
+        ),
     )
 
 
 def tiny(brain):
     """Return the sizes of a hippocampus that is soon full."""
-    ca3 = CA3Config(n_index=256, k_index=8, n_sequence=256, k_sequence=8, connectivity=0.5)
+    ca3 = EpisodicCA3Config(n_index=256, k_index=8, n_sequence=256, k_sequence=8, connectivity=0.5)
     return dataclasses.replace(small(brain), ca3=ca3)
 
 
@@ -420,14 +422,14 @@ def test_a_mistake_is_one_line_from_a_process_of_its_own_too(tmp_path):
 SMALL_PROCESS = """
 import dataclasses, sys
 from circuits.brain import Brain
-from circuits.ca3 import CA3Config
+from circuits.episodic_ca3 import EpisodicCA3Config
 from circuits.dentate_gyrus import DentateConfig
 from experiments.__main__ import main
 usual = Brain._hippocampus_config
 def small(brain):
     config = usual(brain)
     entorhinal = dataclasses.replace(config.entorhinal, n_item=256, n_context=256)
-    ca3 = CA3Config(n_index=1024, k_index=20, n_sequence=2048, k_sequence=20, connectivity=0.5)
+    ca3 = EpisodicCA3Config(n_index=1024, k_index=20, n_sequence=2048, k_sequence=20, connectivity=0.5)
     dentate = DentateConfig(n_units=2048)
     return dataclasses.replace(config, entorhinal=entorhinal, dentate=dentate, ca3=ca3)
 Brain._hippocampus_config = small

@@ -1,4 +1,4 @@
-"""CA3: one-shot storage in sparse recurrent synapses, completion and spontaneous replay."""
+"""Episodic CA3: an index binds a chain of states; stored in one shot, replayed by itself."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ BASE_DEPTH = 3
 
 
 @dataclass(frozen=True)
-class CA3Config:
+class EpisodicCA3Config:
     """Size, sparsity and wiring of CA3.
 
     Parameters
@@ -98,7 +98,7 @@ class Gating:
     bias: NDArray[np.float32]
 
 
-class CA3:
+class EpisodicCA3:
     """Recurrent memory of episodes.
 
     An episode is an index (cells that fire throughout) and a chain of states. Storing it
@@ -116,7 +116,7 @@ class CA3:
 
     Parameters
     ----------
-    config : CA3Config
+    config : EpisodicCA3Config
     n_granule, n_item : int
         Sizes of the dentate gyrus and of the entorhinal item layer.
     rule : Rule
@@ -135,7 +135,7 @@ class CA3:
 
     def __init__(
         self,
-        config: CA3Config,
+        config: EpisodicCA3Config,
         n_granule: int,
         n_item: int,
         rule: Rule,
@@ -316,7 +316,7 @@ class CA3:
 
 
 def log_odds(projection: SparseProjection, drive: Drive, trust: float) -> NDArray[np.float32]:
-    """Score every target cell by its clipped synapses (formula in `CA3`).
+    """Score every target cell by its clipped synapses (formula in `EpisodicCA3`).
 
     Parameters
     ----------
