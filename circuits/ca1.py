@@ -31,8 +31,7 @@ class CA1:
     """Learn in one shot which entorhinal item a CA3 state belongs to.
 
     The read-out is that of `circuits.episodic_ca3.log_odds`: a frequent item, whose cells are
-    loaded, does
-    not answer for every state.
+    loaded, does not answer for every state.
 
     Parameters
     ----------

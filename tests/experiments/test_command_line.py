@@ -429,7 +429,7 @@ usual = Brain._hippocampus_config
 def small(brain):
     config = usual(brain)
     entorhinal = dataclasses.replace(config.entorhinal, n_item=256, n_context=256)
-    ca3 = EpisodicCA3Config(n_index=1024, k_index=20, n_sequence=2048, k_sequence=20, connectivity=0.5)
+    ca3 = EpisodicCA3Config(1024, 20, 2048, 20, connectivity=0.5)
     dentate = DentateConfig(n_units=2048)
     return dataclasses.replace(config, entorhinal=entorhinal, dentate=dentate, ca3=ca3)
 Brain._hippocampus_config = small
