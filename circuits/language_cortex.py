@@ -49,6 +49,7 @@ class PlasticityConfig:
     rate: float = 5e-3
     clip: float = 1.0
     dream_weight: float = 6.0
+    silence: float = 0.0
     opening: float = 0.2
     opening_weight: float = 0.1
 
@@ -299,11 +300,17 @@ class LanguageCortex:
         for block in _chunks(sorted(dreams, key=len), 16):
             batch = self._batch(block)
             real = batch[:, 1:] != self.pad
-            with torch.no_grad(), self.dusk():
-                before = self.network.logits(self.network(batch[:, :-1])[real]).log_softmax(-1)
-            now = self.network.logits(self.network(batch[:, :-1])[real]).log_softmax(-1)
-            loss = functional.kl_div(now, before, log_target=True, reduction="sum") / n_tokens
-            (self.plasticity.dream_weight * loss).backward()  # type: ignore[no-untyped-call]
+            hidden = self.network(batch[:, :-1])[real]
+            loss = torch.zeros(())
+            if self.plasticity.silence:
+                for part in self.network.feed_forwards():
+                    loss = loss + self.plasticity.silence * part.said[real].square().sum() / n_tokens
+            if self.plasticity.dream_weight:
+                with torch.no_grad(), self.dusk():
+                    before = self.network.logits(self.network(batch[:, :-1])[real]).log_softmax(-1)
+                now = self.network.logits(hidden).log_softmax(-1)
+                loss = loss + self.plasticity.dream_weight * functional.kl_div(now, before, log_target=True, reduction="sum") / n_tokens
+            loss.backward()  # type: ignore[no-untyped-call]
 
     def _batch(self, items: Sequence[Sequence[int]]) -> Tensor:
         length = min(max(map(len, items)) + 2, self.longest)

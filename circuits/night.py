@@ -221,7 +221,7 @@ class Night:
         n_free = round((1 - self.config.recombined) * self.config.dreams)
         words = [_words(lessons, rng) for _ in range(self.config.dreams - n_free)]
         n_more = min(3 * self.hippocampus.gauge().n_fragments // 2, self.config.continued)
-        replays = replays + self.hippocampus.replay(n_more, rng)
+        replays = replays + self.hippocampus.replay(n_more, rng, 1.0)
         openings = [r.items for r in replays if self._trusted(r) and r.fragment]
         seed = self.streams.seed_for("dream", *key)
         with self.cortex.dusk():

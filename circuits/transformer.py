@@ -144,6 +144,7 @@ class FeedForward(nn.Module):
         self.up_proj = _linear(config.hidden_size, config.intermediate_size)
         self.down_proj = _linear(config.intermediate_size, config.hidden_size)
         self.grown: nn.ParameterDict | None = None
+        self.said: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map each token by itself."""
@@ -151,9 +152,8 @@ class FeedForward(nn.Module):
         if self.grown is None:
             return y
         gate = functional.silu(functional.linear(x, self.grown["gate"]))
-        return y + functional.linear(
-            gate * functional.linear(x, self.grown["up"]), self.grown["down"]
-        )
+        self.said = functional.linear(gate * functional.linear(x, self.grown["up"]), self.grown["down"])
+        return y + self.said
 
     def grow(self, n: int, generator: torch.Generator) -> None:
         """Add `n` neurons that listen (variance 1/in) and do not speak yet (outputs zero)."""
