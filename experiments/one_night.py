@@ -21,12 +21,13 @@ from circuits.language_cortex import LanguageCortex, PlasticityConfig
 from circuits.night import Burst, Night, NightConfig
 from experiments.childhood import DATA, MODEL, heldout_perplexity, shipped_facts
 from neurosim.errors import CapacityError, ConfigError, InputError, nearest_name
+from neurosim.hdf5 import pack_hdf5
 from neurosim.metrics import exact_recall, steps_to_criterion, transformer_flops
 from neurosim.plotting import colour
 from neurosim.progress import progress
 from neurosim.recorder import Recorder
 from neurosim.resources import ResourceMeter
-from neurosim.storage import atomic_write_json, pack_hdf5
+from neurosim.storage import atomic_write_json
 from neurosim.text import Sentence, read_sentences
 from rules.willshaw import Willshaw
 

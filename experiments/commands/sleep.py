@@ -63,7 +63,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
 def _remove_brain(brain: Path) -> None:
     """Remove the brain of an earlier run, unless it is none or someone works on it."""
     from neurosim.errors import StorageError
-    from neurosim.storage import DirectoryLock
+    from neurosim.versioned import DirectoryLock
 
     if not brain.exists():
         return

@@ -24,8 +24,8 @@ from circuits.night import NightConfig
 from experiments import one_night
 from experiments.__main__ import main
 from experiments.childhood import DATA, MODEL, newborn_scores, shipped_facts
-from neurosim.storage import DirectoryLock
 from neurosim.text import read_sentences
+from neurosim.versioned import DirectoryLock
 from rules.willshaw import Willshaw
 
 pytestmark = pytest.mark.compiled
