@@ -20,9 +20,10 @@ from circuits.night import CycleReport, DawnReport, Night, NightConfig
 from circuits.transformer import Transformer, TransformerConfig
 from neurosim.contracts import Rule
 from neurosim.errors import BrainError, CapacityError, InputError
+from neurosim.hdf5 import pack_hdf5, unpack_hdf5
 from neurosim.randomness import Streams
-from neurosim.storage import VersionedDirectory, pack_hdf5, unpack_hdf5
 from neurosim.text import Sentence
+from neurosim.versioned import VersionedDirectory
 
 FORMAT_VERSION = 1
 ADOLESCENCE = 200

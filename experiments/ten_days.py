@@ -14,7 +14,7 @@ from circuits.brain import Brain, BrainConfig
 from circuits.language_cortex import PlasticityConfig
 from circuits.night import NightConfig
 from experiments.childhood import DATA, MODEL, heldout_perplexity, shipped_facts
-from experiments.one_night import cloze, examine_items
+from experiments.examination import cloze, examine_items
 from neurosim.metrics import backward_transfer, forgetting
 from neurosim.plotting import colour
 from neurosim.recorder import Recorder

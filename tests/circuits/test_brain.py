@@ -28,8 +28,8 @@ from neurosim.errors import (
     NeurosimError,
     StorageError,
 )
-from neurosim.storage import VersionedDirectory
 from neurosim.text import Sentence
+from neurosim.versioned import VersionedDirectory
 from rules.willshaw import Willshaw
 
 pytestmark = pytest.mark.compiled
@@ -551,7 +551,7 @@ def test_a_brain_in_use_by_another_process_says_so(lived, copy):
     path = copy(lived)
     code = (
         "import sys\n"
-        "from neurosim.storage import DirectoryLock\n"
+        "from neurosim.versioned import DirectoryLock\n"
         "with DirectoryLock(sys.argv[1]):\n"
         "    print('held', flush=True)\n"
         "    sys.stdin.read()\n"

@@ -10,8 +10,8 @@ from circuits.episodic_ca3 import EpisodicCA3Config
 from circuits.hippocampus import Hippocampus, HippocampusConfig
 from neurosim.codes import SparseCode
 from neurosim.errors import CapacityError, ConfigError
+from neurosim.hdf5 import pack_hdf5, unpack_hdf5
 from neurosim.metrics import overlap_matrix
-from neurosim.storage import pack_hdf5, unpack_hdf5
 
 
 def weights(hippocampus):
