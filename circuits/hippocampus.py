@@ -191,9 +191,7 @@ class Hippocampus:
         memory = self.remember(items) if self.n_episodes else None
         return memory is not None and not memory.fragment and memory.items == tuple(items)
 
-    def replay(
-        self, n: int, rng: np.random.Generator, acetylcholine: float = 0.0
-    ) -> list[Replay]:
+    def replay(self, n: int, rng: np.random.Generator, acetylcholine: float = 0.0) -> list[Replay]:
         """Let CA3 reactivate by itself, `n` bursts from noise.
 
         At a low level of acetylcholine the deep memories come first, at a high one all alike.

@@ -39,6 +39,8 @@ class PlasticityConfig:
         Largest norm of a gradient.
     dream_weight : float
         Weight of the distillation from dreams against the lessons of the replay.
+    silence : float
+        Weight of what the grown neurons say in dreams, squared: they should be silent on the old.
     opening : float
         Share of a lesson, from its beginning, that nothing before it can predict.
     opening_weight : float
@@ -158,9 +160,11 @@ class LanguageCortex:
     ) -> float:
         """Take one gradient step on lessons and, at the same time, on dreams.
 
-        ``L = sum_t w_t CE_t / sum_t w_t + lambda KL(dusk || now)``, the mean over tokens in both.
-        The teacher is the cortex as it was at dusk: the frozen backbone without what has grown
-        (distillation: Hinton et al., 2015, eq. 2; from generated samples: Shin et al., 2017).
+        ``L = sum_t w_t CE_t / sum_t w_t + lambda KL(dusk || now) + mu sum_b |s_b|^2``, the mean
+        over tokens in each. The teacher is the cortex as it was at dusk: the frozen backbone
+        without what has grown (distillation: Hinton et al., 2015, eq. 2; from generated samples:
+        Shin et al., 2017). The last term is ours: what the grown neurons of block b say, s_b, is
+        noise in a dream, so they learn to be silent on the old.
 
         Parameters
         ----------
@@ -300,16 +304,15 @@ class LanguageCortex:
         for block in _chunks(sorted(dreams, key=len), 16):
             batch = self._batch(block)
             real = batch[:, 1:] != self.pad
-            hidden = self.network(batch[:, :-1])[real]
-            loss = torch.zeros(())
-            if self.plasticity.silence:
-                for part in self.network.feed_forwards():
-                    loss = loss + self.plasticity.silence * part.said[real].square().sum() / n_tokens
-            if self.plasticity.dream_weight:
-                with torch.no_grad(), self.dusk():
-                    before = self.network.logits(self.network(batch[:, :-1])[real]).log_softmax(-1)
-                now = self.network.logits(hidden).log_softmax(-1)
-                loss = loss + self.plasticity.dream_weight * functional.kl_div(now, before, log_target=True, reduction="sum") / n_tokens
+            with torch.no_grad(), self.dusk():
+                before = self.network.logits(self.network(batch[:, :-1])[real]).log_softmax(-1)
+            now = self.network.logits(self.network(batch[:, :-1])[real]).log_softmax(-1)
+            loss = functional.kl_div(now, before, log_target=True, reduction="sum")
+            said = [part.said[real] for part in self.network.feed_forwards()]  # type: ignore[index]
+            noise = torch.stack([each.square().sum() for each in said]).sum()
+            loss = (
+                self.plasticity.dream_weight * loss + self.plasticity.silence * noise
+            ) / n_tokens
             loss.backward()  # type: ignore[no-untyped-call]
 
     def _batch(self, items: Sequence[Sequence[int]]) -> Tensor:

@@ -7,6 +7,7 @@ import numpy as np
 
 from neurosim.contracts import Cortex, Hippocampus, Replay
 from neurosim.errors import ConfigError
+from neurosim.phases import NREM, REM, Phase, Schedule
 from neurosim.randomness import Streams
 
 Items = tuple[int, ...]
@@ -37,7 +38,10 @@ class NightConfig:
     confidence : float
         A replay below this teaches nothing.
     rem : bool
-        False switches dreaming off.
+        False leaves the REM phases out, and with them the dreams.
+    tilt : float
+        How much NREM shortens and REM lengthens towards morning, 0 to 1 (see `Schedule.night`);
+        bursts and dreams follow the length of their phase.
     crowded : float
         Share of the hippocampus in use above which old openings are let go at dawn.
     drift_limit : float
@@ -56,6 +60,7 @@ class NightConfig:
     composure: float = 0.5
     confidence: float = 0.9
     rem: bool = True
+    tilt: float = 0.0
     crowded: float = 0.5
     drift_limit: float = 1.25
 
@@ -64,6 +69,11 @@ class NightConfig:
             raise ConfigError.expected(
                 self, "cycles", "a whole number from 1", self.cycles, "people sleep four to six"
             )
+
+    def schedule(self) -> Schedule:
+        """Return the phases of the night in order of time."""
+        night = Schedule.night(self.cycles, tilt=self.tilt)
+        return night if self.rem else Schedule(tuple(p for p in night if p.name != "rem"))
 
 
 @dataclass(frozen=True)
@@ -187,41 +197,68 @@ class Night:
         return min(1.0, (step + 1) / 10) * min(1.0, (n_steps - step) / (0.3 * n_steps))
 
     def cycle(self, number: int) -> CycleReport:
-        """Run one NREM-REM cycle, `number` from 1."""
+        """Run one NREM-REM cycle, `number` from 1, as the schedule has it."""
         key = (self.number, number)
         rng = self.streams.generator("replay", *key)
-        replays = self.nrem(rng)
+        nrem, *rest = self.phases(number)
+        replays = self.nrem(rng, nrem)
         lessons = self._lessons(replays)
         bursts = self._bursts(number, replays, lessons)
         if not lessons:
             return CycleReport(number, bursts, 0, 0, 0, 0, 0.0, 0)
-        dreams = self.rem(list(lessons), replays, rng, *key) if self.config.rem else []
-        loss, n_tokens = self._learn(lessons, dreams, number)
+        dreams: list[Items] = []
+        for rem in rest:
+            dreams += self.rem(rem, list(lessons), replays, rng, *key)
+        loss, n_steps, n_tokens = 0.0, 0, 0
+        if "cortex" in nrem.plastic:
+            n_steps = self.n_steps()
+            loss, n_tokens = self._learn(lessons, dreams, number)
         mastered = self.mastered(list(lessons))
-        for items in mastered:
-            self.hippocampus.fade(lessons[items])
+        if "hippocampus" in nrem.plastic:
+            for items in mastered:
+                self.hippocampus.fade(lessons[items])
         return CycleReport(
-            number, bursts, len(lessons), len(mastered), len(dreams), self.n_steps(), loss, n_tokens
+            number, bursts, len(lessons), len(mastered), len(dreams), n_steps, loss, n_tokens
         )
 
-    def nrem(self, rng: np.random.Generator, patience: float = 1.0) -> list[Replay]:
+    def phases(self, cycle: int) -> tuple[Phase, ...]:
+        """Return the phases of one cycle, NREM first."""
+        phases = tuple(self.config.schedule())
+        n = len(phases) // self.config.cycles
+        return phases[(cycle - 1) * n : cycle * n]
+
+    def nrem(
+        self, rng: np.random.Generator, phase: Phase = NREM, patience: float = 1.0
+    ) -> list[Replay]:
         """Let CA3 replay from noise, in ripple bursts; `patience` times as many."""
         n_memories = self.hippocampus.gauge().n_episodes
-        n = max(8, round(patience * self.config.bursts_per_memory * n_memories))
-        return self.hippocampus.replay(n, rng) if n_memories else []
+        length = patience * phase.duration / NREM.duration
+        n = max(8, round(length * self.config.bursts_per_memory * n_memories))
+        return self.hippocampus.replay(n, rng, phase.acetylcholine) if n_memories else []
 
     def rem(
-        self, lessons: list[Items], replays: list[Replay], rng: np.random.Generator, *key: int
+        self,
+        phase: Phase,
+        lessons: list[Items],
+        replays: list[Replay],
+        rng: np.random.Generator,
+        *key: int,
     ) -> list[Items]:
         """Let the cortex at dusk dream.
 
         Freely; from a few words of tonight's replays, out of their context, so that what is near
         the new stays what it was; and from the openings that CA3 has kept of released memories.
+        These are shallow: it takes the acetylcholine of REM, under which the deep memories of the
+        day do not come first, to bring them back.
         """
-        n_free = round((1 - self.config.recombined) * self.config.dreams)
-        words = [_words(lessons, rng) for _ in range(self.config.dreams - n_free)]
+        length = phase.duration / REM.duration
+        n_dreams = round(length * self.config.dreams)
+        n_free = round((1 - self.config.recombined) * n_dreams)
+        words = [_words(lessons, rng) for _ in range(n_dreams - n_free)]
         n_more = min(3 * self.hippocampus.gauge().n_fragments // 2, self.config.continued)
-        replays = replays + self.hippocampus.replay(n_more, rng, 1.0)
+        replays = replays + self.hippocampus.replay(
+            round(length * n_more), rng, phase.acetylcholine
+        )
         openings = [r.items for r in replays if self._trusted(r) and r.fragment]
         seed = self.streams.seed_for("dream", *key)
         with self.cortex.dusk():

@@ -136,6 +136,11 @@ class FeedForward(nn.Module):
 
     ``y = W_d (silu(W_g x) * W_u x)``. Grown neurons are more rows of W_g and W_u and more columns
     of W_d; they live apart until `merge` writes them in, so the backbone can rest frozen.
+
+    Attributes
+    ----------
+    said : Tensor or None
+        What the grown neurons added to the residual path in the last `forward`.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -152,7 +157,9 @@ class FeedForward(nn.Module):
         if self.grown is None:
             return y
         gate = functional.silu(functional.linear(x, self.grown["gate"]))
-        self.said = functional.linear(gate * functional.linear(x, self.grown["up"]), self.grown["down"])
+        self.said = functional.linear(
+            gate * functional.linear(x, self.grown["up"]), self.grown["down"]
+        )
         return y + self.said
 
     def grow(self, n: int, generator: torch.Generator) -> None:
@@ -172,7 +179,7 @@ class FeedForward(nn.Module):
             linear = getattr(self, f"{name}_proj")
             weight = torch.cat((linear.weight, self.grown[name]), dim=dim).contiguous()
             setattr(self, f"{name}_proj", _linear(weight.shape[1], weight.shape[0], weight))
-        self.grown = None
+        self.grown = self.said = None
 
 
 class Block(nn.Module):

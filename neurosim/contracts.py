@@ -168,9 +168,7 @@ class Hippocampus(Protocol):
     def recall(self, cue: Sequence[int]) -> Completion:
         """Complete a sequence from a fragment of it."""
 
-    def replay(
-        self, n: int, rng: np.random.Generator, acetylcholine: float = 0.0
-    ) -> list[Replay]:
+    def replay(self, n: int, rng: np.random.Generator, acetylcholine: float = 0.0) -> list[Replay]:
         """Let the recurrent network reactivate by itself, `n` bursts.
 
         Acetylcholine, 0 to 1, is that of the phase of sleep.
