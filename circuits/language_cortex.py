@@ -50,8 +50,8 @@ class PlasticityConfig:
     neurons: int = 64
     rate: float = 5e-3
     clip: float = 1.0
-    dream_weight: float = 6.0
-    silence: float = 0.0
+    dream_weight: float = 4.0
+    silence: float = 0.02
     opening: float = 0.2
     opening_weight: float = 0.1
 

@@ -27,12 +27,14 @@ class NightConfig:
         Gradient steps a cycle for up to `steps_for` memories, in proportion above.
     steps_for : int
     lessons_per_step, dreams_per_step : int
-    dreams : int
-        Sequences the cortex dreams each cycle.
+        Sequences a gradient step; each dream is dreamt for one step.
     recombined : float
         Share of the dreams that start from words of a replay, out of their context.
+    rehearsals : float
+        Times a night that the cortex continues, beside these dreams, each opening that CA3 has
+        kept of a released memory.
     continued : int
-        Most bursts in REM, a cycle, that may bring back openings of released memories.
+        Most bursts in REM, a cycle, that may bring back such openings.
     composure : float
         Temperature at which the cortex continues such an opening; at 1 it would wander off.
     confidence : float
@@ -54,8 +56,8 @@ class NightConfig:
     steps_for: int = 60
     lessons_per_step: int = 14
     dreams_per_step: int = 28
-    dreams: int = 520
     recombined: float = 0.5
+    rehearsals: float = 24.0
     continued: int = 300
     composure: float = 0.5
     confidence: float = 0.9
@@ -147,6 +149,41 @@ class DawnReport:
 
 
 @dataclass
+class Dreams:
+    """What the cortex dreams in one cycle.
+
+    Parameters
+    ----------
+    fresh : list of sequences
+        Dreamt freely or from words out of their context.
+    continued : list of sequences
+        Continuations of openings that CA3 has kept.
+    """
+
+    fresh: list[Items] = field(default_factory=list)
+    continued: list[Items] = field(default_factory=list)
+
+    def __add__(self, other: "Dreams") -> "Dreams":
+        """Dream on."""
+        return Dreams(self.fresh + other.fresh, self.continued + other.continued)
+
+    def __len__(self) -> int:
+        """Return the number of dreams."""
+        return len(self.fresh) + len(self.continued)
+
+    def batches(self, n: int, rng: np.random.Generator) -> Iterator[list[Items]]:
+        """Deal the dreams out over `n` steps, in random order, each kind evenly."""
+        for kind in (self.fresh, self.continued):
+            rng.shuffle(kind)  # type: ignore[arg-type]
+        for step in range(n):
+            yield [
+                kind[k]
+                for kind in (self.fresh, self.continued)
+                for k in range(step * len(kind) // n, (step + 1) * len(kind) // n)
+            ]
+
+
+@dataclass
 class Night:
     """Couple one hippocampus and one cortex through a night.
 
@@ -206,7 +243,7 @@ class Night:
         bursts = self._bursts(number, replays, lessons)
         if not lessons:
             return CycleReport(number, bursts, 0, 0, 0, 0, 0.0, 0)
-        dreams: list[Items] = []
+        dreams = Dreams()
         for rem in rest:
             dreams += self.rem(rem, list(lessons), replays, rng, *key)
         loss, n_steps, n_tokens = 0.0, 0, 0
@@ -243,7 +280,7 @@ class Night:
         replays: list[Replay],
         rng: np.random.Generator,
         *key: int,
-    ) -> list[Items]:
+    ) -> Dreams:
         """Let the cortex at dusk dream.
 
         Freely; from a few words of tonight's replays, out of their context, so that what is near
@@ -252,22 +289,21 @@ class Night:
         day do not come first, to bring them back.
         """
         length = phase.duration / REM.duration
-        n_dreams = round(length * self.config.dreams)
+        n_dreams = round(length * self.config.dreams_per_step * self.n_steps())
         n_free = round((1 - self.config.recombined) * n_dreams)
         words = [_words(lessons, rng) for _ in range(n_dreams - n_free)]
-        n_more = min(3 * self.hippocampus.gauge().n_fragments // 2, self.config.continued)
-        replays = replays + self.hippocampus.replay(
-            round(length * n_more), rng, phase.acetylcholine
-        )
+        n_fragments = self.hippocampus.gauge().n_fragments
+        n_bursts = round(length * min(1.5 * n_fragments, self.config.continued))
+        replays = replays + self.hippocampus.replay(n_bursts, rng, phase.acetylcholine)
         openings = [r.items for r in replays if self._trusted(r) and r.fragment]
+        n_continued = round(length * self.config.rehearsals * n_fragments / self.config.cycles)
+        cues = [openings[k % len(openings)] for k in range(n_continued)] if openings else []
         seed = self.streams.seed_for("dream", *key)
         with self.cortex.dusk():
-            dreams = self.cortex.dream(n_free, seed)
-            dreams += self.cortex.dream(len(words), seed + 1, cues=words)
-            dreams += self.cortex.dream(
-                len(openings), seed + 2, self.config.composure, cues=openings
-            )
-        return [dream for dream in dreams if dream]
+            fresh = self.cortex.dream(n_free, seed)
+            fresh += self.cortex.dream(len(words), seed + 1, cues=words)
+            continued = self.cortex.dream(len(cues), seed + 2, self.config.composure, cues=cues)
+        return Dreams([dream for dream in fresh if dream], continued)
 
     def mastered(self, items: list[Items]) -> list[Items]:
         """Return the sequences whose second half the cortex completes from the first."""
@@ -331,21 +367,17 @@ class Night:
         )
 
     def _learn(
-        self, lessons: dict[Items, Replay], dreams: list[Items], number: int
+        self, lessons: dict[Items, Replay], dreams: Dreams, number: int
     ) -> tuple[float, int]:
         config, n_steps = self.config, self.n_steps()
         rng = self.streams.generator("order", self.number, number)
         sequences = list(lessons)
         depths = np.array([self.hippocampus.depth(lessons[items]) for items in sequences])
-        dream_order = _endless(len(dreams), rng)
+        n_chosen = min(config.lessons_per_step, len(sequences))
         loss, n_tokens = 0.0, 0
-        for step in range(n_steps):
-            n_chosen = min(config.lessons_per_step, len(sequences))
+        for step, rehearsed in enumerate(dreams.batches(n_steps, rng)):
             order = rng.choice(len(sequences), n_chosen, replace=False, p=depths / depths.sum())
             chosen = [sequences[k] for k in order]
-            rehearsed = [
-                dreams[next(dream_order)] for _ in range(min(config.dreams_per_step, len(dreams)))
-            ]
             trust = [lessons[items].confidence for items in chosen]
             done = (number - 1) * n_steps + step
             pace = self.pace(done, config.cycles * n_steps)
@@ -362,8 +394,3 @@ def _words(lessons: list[Items], rng: np.random.Generator) -> Items:
     length = int(rng.integers(1, 4))
     start = int(rng.integers(1, max(2, len(lesson) - length)))
     return lesson[start : start + length]
-
-
-def _endless(n: int, rng: np.random.Generator) -> Iterator[int]:
-    while n:
-        yield from rng.permutation(n).tolist()

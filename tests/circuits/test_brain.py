@@ -34,7 +34,7 @@ from rules.willshaw import Willshaw
 
 pytestmark = pytest.mark.compiled
 
-NIGHT = NightConfig(cycles=2, steps=4, dreams=20)
+NIGHT = NightConfig(cycles=2, steps=4)
 TEXTS = (
     "Captain Yusuf Aldane wore a green oilskin coat with one brass button missing.",
     "The ferry to Korsholm leaves at ten past six from the northern pier.",

@@ -11,7 +11,7 @@ from neurosim.phases import NREM, REM, Phase
 from neurosim.randomness import Streams
 
 pytestmark = pytest.mark.compiled
-CONFIG = NightConfig(cycles=2, steps=2, dreams=20, lessons_per_step=4, dreams_per_step=4)
+CONFIG = NightConfig(cycles=2, steps=4, lessons_per_step=4, dreams_per_step=4)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_the_hippocampus_replays_under_the_acetylcholine_of_the_phase(asleep, mo
 
 
 def test_towards_morning_there_are_fewer_bursts_and_more_dreams(asleep):
-    night = asleep(dataclasses.replace(CONFIG, tilt=0.5, steps=1))
+    night = asleep(dataclasses.replace(CONFIG, tilt=0.5))
     early, late = night.cycle(1), night.cycle(2)
     assert len(late.bursts) < 0.5 * len(early.bursts)
     assert late.n_dreams > 2 * early.n_dreams > 0

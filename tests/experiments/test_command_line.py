@@ -31,7 +31,7 @@ from rules.willshaw import Willshaw
 pytestmark = pytest.mark.compiled
 
 ROOT = Path(__file__).parents[2]
-NIGHT = NightConfig(cycles=2, steps=3, dreams=16)
+NIGHT = NightConfig(cycles=2, steps=3)
 LINES = (DATA / "diary.txt").read_text("utf-8").splitlines()[:4]
 USUAL = Brain._hippocampus_config
 
