@@ -52,7 +52,7 @@ class NightConfig:
 
     cycles: int = 5
     bursts_per_memory: float = 1.6
-    steps: int = 52
+    steps: int = 60
     steps_for: int = 60
     lessons_per_step: int = 14
     dreams_per_step: int = 28

@@ -27,7 +27,7 @@ from neurosim.versioned import DirectoryLock
 from rules.willshaw import Willshaw
 
 ARMS = ("night", "naive", "raw replay", "no REM", "no gate", "dense codes", "no sleep")
-PROBE_EVERY = 52
+PROBE_EVERY = 60
 
 
 @dataclass(frozen=True)
