@@ -49,7 +49,9 @@ class Config:
 
     seed: int = 0
     days: int = 10
-    night: NightConfig = field(default_factory=lambda: NightConfig(steps=72, dreams_per_step=40, rehearsals=32))
+    night: NightConfig = field(
+        default_factory=lambda: NightConfig(steps=72, dreams_per_step=40, rehearsals=32)
+    )
     plasticity: PlasticityConfig = field(default_factory=PlasticityConfig)
 
 

@@ -14,12 +14,12 @@ from experiments import ten_days
 from experiments.childhood import shipped_facts
 
 pytestmark = pytest.mark.compiled
-CONFIG = ten_days.Config(days=2, night=NightConfig(cycles=1, steps=3))
+CONFIG = ten_days.Config(days=2, night=NightConfig(cycles=1, steps=3, dreams_per_step=4))
 
 
-@pytest.fixture
-def small_life(monkeypatch):
-    """Days of eight sentences, a hippocampus that is born quickly, a short examination."""
+@pytest.fixture(scope="module", autouse=True)
+def small_life():
+    """Days of four sentences, a hippocampus that is born quickly, a short examination."""
     usual = Brain._hippocampus_config
 
     def small(brain):
@@ -32,11 +32,18 @@ def small_life(monkeypatch):
 
     read = ten_days.read_sentences
     facts = shipped_facts()[:5]
-    monkeypatch.setattr(Brain, "_hippocampus_config", small)
-    monkeypatch.setattr(brain_module, "ADOLESCENCE", 40)
-    monkeypatch.setattr(ten_days, "read_sentences", lambda path: list(read(path))[:8])
-    monkeypatch.setattr(ten_days, "shipped_facts", lambda: facts)
-    monkeypatch.setattr(ten_days, "heldout_perplexity", lambda cortex: 40.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Brain, "_hippocampus_config", small)
+        patch.setattr(brain_module, "ADOLESCENCE", 20)
+        patch.setattr(ten_days, "read_sentences", lambda path: list(read(path))[:4])
+        patch.setattr(ten_days, "shipped_facts", lambda: facts)
+        patch.setattr(ten_days, "heldout_perplexity", lambda cortex: 40.0)
+        yield
+
+
+@pytest.fixture(scope="module")
+def straight(small_life):
+    return ten_days.run(CONFIG)
 
 
 class Interruption(BaseException):
@@ -44,9 +51,7 @@ class Interruption(BaseException):
 
 
 @pytest.mark.parametrize("moment", ["after a night", "after a day", "before the examination"])
-def test_an_interrupted_life_goes_on_to_the_same_end(small_life, monkeypatch, tmp_path, moment):
-    straight = ten_days.run(CONFIG)
-
+def test_an_interrupted_life_goes_on_to_the_same_end(straight, monkeypatch, tmp_path, moment):
     def interrupt(*arguments):
         raise Interruption
 
