@@ -610,3 +610,11 @@ def test_what_is_no_language_model_is_refused_in_one_sentence(tmp_path, name, co
         SmallBrain.create(tmp_path / "brain", model, Willshaw())
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "brain").exists()
+
+
+def test_a_brain_of_an_earlier_version_opens_without_the_dials_that_are_gone():
+    config = BrainConfig(seed=4, night=NIGHT)
+    saved = dataclasses.asdict(config)
+    saved["night"]["dreams"] = 520
+    saved["former"] = True
+    assert BrainConfig.from_mapping(saved) == config
