@@ -213,7 +213,7 @@ class Hippocampus:
         if self.depth(which) > 1:
             self.ca3.deepen(which.trace.index, -1)
 
-    def release(self, which: Replay, gist: float | None = None) -> None:
+    def release(self, which: Replay, kept: int | None = None) -> None:
         """Take one memory's synapses back, but for its opening.
 
         The others are as if only the opening had ever been written. The opening lets a later
@@ -223,8 +223,8 @@ class Hippocampus:
         ----------
         which : Replay
             Of a whole episode or, to let it go for good, of a fragment.
-        gist : float, optional
-            Share of the items that stays; the configuration's by default.
+        kept : int, optional
+            How many items stay; the configured share by default.
         """
         index = which.trace.index
         mark = self.config.more if which.fragment else self.config.end
@@ -233,14 +233,14 @@ class Hippocampus:
             self.n_fragments -= 1
             return
         self.n_episodes -= 1
-        opening = which.items[: self.opening(which.items, gist)]
+        opening = which.items[: self.opening(which.items) if kept is None else kept]
         if opening:
             self.n_fragments += 1
             self._write(index, (*opening, self.config.more), 1, 1)
 
-    def opening(self, items: Sequence[int], gist: float | None = None) -> int:
-        """Return how many items of a released episode stay."""
-        return int((self.config.gist if gist is None else gist) * len(items))
+    def opening(self, items: Sequence[int]) -> int:
+        """Return how many items of a released episode stay at least."""
+        return int(self.config.gist * len(items))
 
     def gauge(self) -> Gauge:
         """Measure how full the memory is, from the loads of its own cells.

@@ -59,7 +59,7 @@ class NightConfig:
     recombined: float = 0.5
     rehearsals: float = 24.0
     continued: int = 300
-    composure: float = 0.5
+    composure: float = 0.3
     confidence: float = 0.9
     rem: bool = True
     tilt: float = 0.0
@@ -327,14 +327,38 @@ class Night:
         self.cortex.merge()
         consolidated = self.mastered(list(found))
         before = self.hippocampus.gauge()
-        for items in consolidated:
-            self.hippocampus.release(found[items])
+        for items, kept in zip(consolidated, self._openings(consolidated), strict=True):
+            self.hippocampus.release(found[items], kept)
         self._make_room(replays)
         after = self.hippocampus.gauge()
         share = len(consolidated) / max(before.n_episodes, 1)
         expected = before.potentiated * share
         freed = (before.potentiated - after.potentiated) / expected if expected else 0.0
         return DawnReport(True, drift, len(found), len(consolidated), len(consolidated), freed)
+
+    def _openings(self, memories: list[Items]) -> list[int]:
+        """Return the shortest opening from which the cortex goes on to the end of each memory.
+
+        Two memories that begin alike would otherwise leave openings of which the cortex only ever
+        continues one. It is at least what the hippocampus keeps anyway, and at most the cue of the
+        examination, from which all of these were completed.
+        """
+        least = {items: self.hippocampus.opening(items) for items in memories}
+        tried = [
+            (items, n)
+            for items in memories
+            for n in range(least[items], self.cortex.opening(items))
+            if n > 0
+        ]
+        answers = self.cortex.recall([items[:n] for items, n in tried])
+        enough: dict[Items, int] = {}
+        for (items, n), answer in zip(tried, answers, strict=True):
+            if (*items[:n], *answer.items) == items:
+                enough.setdefault(items, n)
+        return [
+            enough.get(items, self.cortex.opening(items)) if least[items] else 0
+            for items in memories
+        ]
 
     def _make_room(self, replays: list[Replay]) -> None:
         """Let openings go that came back tonight, until CA3 is no longer crowded."""

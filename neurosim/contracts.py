@@ -180,8 +180,11 @@ class Hippocampus(Protocol):
     def fade(self, which: Replay) -> None:
         """Let one memory lie less deep, so that it replays less."""
 
-    def release(self, which: Replay) -> None:
-        """Take one memory's synapses back; an opening may stay."""
+    def release(self, which: Replay, kept: int | None = None) -> None:
+        """Take one memory's synapses back, but for its first `kept` items."""
+
+    def opening(self, items: Sequence[int]) -> int:
+        """Return how many items of a released memory stay at least."""
 
     def gauge(self) -> Gauge:
         """Measure how full the memory is."""

@@ -251,7 +251,7 @@ def test_release_leaves_the_others_as_if_it_had_never_been_written(birth, sequen
             never.store(items, salience=1.5 * place)
     before = weights(stored)
     replay = replayed(stored, sequences[which])
-    stored.release(replay, gist=0.0)
+    stored.release(replay, kept=0)
     after = weights(stored)
     assert all((before[name] != after[name]).any() for name in before)
     assert_same(after, weights(never))
@@ -327,7 +327,7 @@ def test_what_is_met_again_lies_deeper_and_is_released_all_the_same(birth, seque
     assert memory.ca3.depth(index) == before + 2
     assert memory.n_episodes == 3
     for items in sequences[:3]:
-        memory.release(replayed(memory, items), gist=0.0)
+        memory.release(replayed(memory, items), kept=0)
     assert not any(projection.weights.any() for projection in memory.plastic)
 
 
