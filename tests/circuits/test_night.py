@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from circuits.night import Night, NightConfig
+from neurosim.contracts import Completion
 from neurosim.errors import ConfigError
 from neurosim.phases import NREM, REM, Phase
 from neurosim.randomness import Streams
@@ -79,6 +80,35 @@ def test_what_is_not_plastic_in_nrem_does_not_change(asleep):
     assert all(np.array_equal(night.hippocampus.state[k], v) for k, v in synapses.items())
     assert night.cycle(2).n_steps == CONFIG.steps  # With the usual phases it learns.
     assert any((v != grown[k]).any() for k, v in night.cortex.save_growth().items() if k in grown)
+
+
+class Parrot:
+    """A cortex that has learnt a few sequences by heart and goes on with the first that fits."""
+
+    def __init__(self, known):
+        self.known = known
+
+    def opening(self, items):
+        """Take the first half as a cue."""
+        return len(items) // 2
+
+    def recall(self, cues):
+        """Go on as the first known sequence does that begins with the cue."""
+        fits = ([s for s in self.known if s[: len(cue)] == tuple(cue)] for cue in cues)
+        return [
+            Completion(tuple(found[0][len(cue) :]) if found else (), 1.0)
+            for found, cue in zip(fits, cues, strict=True)
+        ]
+
+
+def test_what_is_kept_is_the_shortest_opening_from_which_the_cortex_goes_on(filled):
+    first, other = tuple(range(10, 20)), (10, 11, 12, *range(30, 37))
+    night = Night(filled, Parrot([first, other]), CONFIG, Streams(0))
+    least = filled.opening(first)
+    assert 0 < least < 4
+    assert night._openings([first, other]) == [least, 4]  # The fourth item tells them apart.
+    ambiguous = (10, 11, 12, 13, 14, 50, 51, 52, 53, 54)  # Not known: the whole cue stays.
+    assert night._openings([ambiguous]) == [5]
 
 
 @pytest.mark.parametrize("cycles", [0, -3])
