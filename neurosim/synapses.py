@@ -66,17 +66,7 @@ class _Synapses:
 
     def coincident(self, pre: SparseCode, post: SparseCode) -> Indices:
         """Return the flat indices ``cell * fan_out + slot`` of synapses with both cells active."""
-        wires, fan_out = self.connectivity.wires, self.connectivity.fan_out
-        slots, keys = self._meeting(pre, post)
-        out = np.empty(len(pre) * len(post), dtype=np.int64)
-        n = kernels.coincident(wires, fan_out, pre.active, post.active, slots, keys, out)
-        return out[:n].copy()
-
-    def _meeting(self, pre: SparseCode, post: SparseCode) -> tuple[Indices, NDArray[np.uint32]]:
-        _check(self, pre, self.connectivity.n_pre, "pre")
-        _check(self, post, self.connectivity.n_post, "post")
-        slots = self.connectivity.slots(post.active)
-        return slots, self.connectivity.keys(post.active, slots)
+        return coincident(self.connectivity, pre, post)
 
 
 class CountSynapses(_Synapses):
@@ -157,7 +147,7 @@ class CountSynapses(_Synapses):
         amount : int [counts]
             Steps; a negative amount takes back. Exact as long as nothing was lost at a bound.
         """
-        slots, keys = self._meeting(pre, post)
+        slots, keys = _meeting(self.connectivity, pre, post)
         tally = np.zeros((len(pre), 2), dtype=np.int64)
         with kernels.threads(self.threads):
             kernels.potentiate(
@@ -390,6 +380,18 @@ def push(
     return out
 
 
+def coincident(connectivity: Connectivity, pre: SparseCode, post: SparseCode) -> Indices:
+    """Return the flat indices ``cell * fan_out + slot`` of the synapses with both cells active.
+
+    They are ascending. Parameters as for `push`.
+    """
+    slots, keys = _meeting(connectivity, pre, post)
+    out = np.empty(len(pre) * min(connectivity.fan_out, len(post)), dtype=np.int64)
+    wires = connectivity.wires
+    n = kernels.coincident(wires, connectivity.fan_out, pre.active, post.active, slots, keys, out)
+    return out[:n]
+
+
 def row_bytes(owner: object, fan_out: int, bits: int) -> int:
     """Return the bytes of one cell's packed counts."""
     if bits not in (1, 4, 8):
@@ -430,6 +432,16 @@ def check_state(
                 "none" if got is None else f"{got.dtype} {got.shape}",
                 "load it into the circuit that wrote it",
             )
+
+
+def _meeting(
+    connectivity: Connectivity, pre: SparseCode, post: SparseCode
+) -> tuple[Indices, NDArray[np.uint32]]:
+    """Return the slots and keys by which any cell would reach the active ones of `post`."""
+    _check("synapses", pre, connectivity.n_pre, "pre")
+    _check("synapses", post, connectivity.n_post, "post")
+    slots = connectivity.slots(post.active)
+    return slots, connectivity.keys(post.active, slots)
 
 
 def _gains(
