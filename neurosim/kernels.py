@@ -350,6 +350,43 @@ def _word(seed, counter):
 
 
 @numba.njit(cache=True, parallel=True)
+def imagine(wires, seed, active, cell_class, table, load_class, bars, member, out):
+    """Do as `score` in a network whose counts are drawn anew, as the classes let expect them.
+
+    Both populations are one, so a cell has one class. `bars (n_loads, n_levels) uint32` are the
+    cumulative chances of the counts times 2^32, by the sum of two cells' `load_class`;
+    `member (n_units,) bool` is a pattern that has been counted once more. A pair of cells has the
+    same count in both directions and in every call with the same seed.
+    """
+    most = table.shape[1] - 1
+    for b in numba.prange(wires.blocks.shape[1] - 1):
+        reached = np.empty(BLOCK_SLOTS, dtype=np.uint32)
+        for a in range(active.size):
+            i = active[a]
+            zone = _zone(wires.zones, i)
+            first, last = wires.blocks[zone, b], wires.blocks[zone, b + 1]
+            while first < last:
+                end = min(first + BLOCK_SLOTS, last)
+                _reach(wires, zone, i, first, end, reached)
+                for k in range(end - first):
+                    j = np.int64(reached[k])
+                    row = cell_class[i] + cell_class[j]
+                    load = load_class[i] + load_class[j]
+                    pair = (np.uint64(min(i, j)) << np.uint64(32)) | np.uint64(max(i, j))
+                    drawn = _word(seed, pair) >> np.uint64(32)
+                    count = 0
+                    while count < most and drawn >= bars[load, count]:
+                        count += 1
+                    if member[i] and member[j] and count < most:
+                        count += 1
+                    if i != j:
+                        out[j] += table[row, count]
+                    else:
+                        out[j] += table[row, 0]
+                first = end
+
+
+@numba.njit(cache=True, parallel=True)
 def fade(weights, bits, fan_out, seed, first_row, bar):
     """Take each unit of each count away with the chance ``bar / 2^32``."""
     most = (1 << bits) - 1

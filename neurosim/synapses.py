@@ -211,6 +211,54 @@ class CountSynapses(_Synapses):
         rounded = np.rint(table * fine).astype(np.int32)
         return self._sum(pre, pre_class, post_class, rounded) / fine
 
+    def imagine(
+        self,
+        pre: SparseCode,
+        cell_class: NDArray[np.integer],
+        table: NDArray[np.floating],
+        load_class: NDArray[np.integer],
+        chances: NDArray[np.floating],
+        member: SparseCode,
+        seed: int,
+    ) -> NDArray[np.float64]:
+        """Do as `score` with counts that are not those of the synapses but drawn by chance.
+
+        For a population that projects to itself.
+
+        Parameters
+        ----------
+        pre : SparseCode
+        cell_class, load_class : (n_units,) int
+            Classes of the cells; the sum of two cells' is the row of the table, or of `chances`.
+        table : (n_classes, 2^bits) float
+            As for `score`.
+        chances : (n_loads, 2^bits) float
+            Chance of each count or a smaller one.
+        member : SparseCode
+            A pattern whose synapses have one count more.
+        seed : int
+            A seed is a network: the same counts in every call.
+
+        Returns
+        -------
+        (n_units,) float64
+        """
+        fine = fixed_point(table, len(pre))
+        out = np.zeros(self.connectivity.n_post, dtype=np.int32)
+        with kernels.threads(self.threads):
+            kernels.imagine(
+                self.connectivity.wires,
+                np.uint64(seed),
+                pre.active,
+                cell_class.astype(np.uint16),
+                np.rint(table * fine).astype(np.int32),
+                load_class.astype(np.uint16),
+                np.rint(np.minimum(chances, 1.0) * (2**32 - 1)).astype(np.uint32),
+                member.to_dense(),
+                out,
+            )
+        return out / fine
+
     def _sum(
         self,
         pre: SparseCode,
