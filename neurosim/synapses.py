@@ -250,18 +250,22 @@ class CountSynapses(_Synapses):
         """
         fine = fixed_point(table, len(pre))
         out = np.zeros(self.connectivity.n_post, dtype=np.int32)
+        rounded = np.rint(table * fine).astype(np.int32)
+        bars = np.rint(np.minimum(chances, 1.0) * (2**32 - 1)).astype(np.uint32)
+        cells = max(1, _SYNAPSES_A_CALL // 8 // self.connectivity.fan_out)
         with kernels.threads(self.threads):
-            kernels.imagine(
-                self.connectivity.wires,
-                np.uint64(seed),
-                pre.active,
-                cell_class.astype(np.uint16),
-                np.rint(table * fine).astype(np.int32),
-                load_class.astype(np.uint16),
-                np.rint(np.minimum(chances, 1.0) * (2**32 - 1)).astype(np.uint32),
-                member.to_dense(),
-                out,
-            )
+            for first in range(0, len(pre), cells):
+                kernels.imagine(
+                    self.connectivity.wires,
+                    np.uint64(seed),
+                    pre.active[first : first + cells],
+                    cell_class.astype(np.uint16),
+                    rounded,
+                    load_class.astype(np.uint16),
+                    bars,
+                    member.to_dense(),
+                    out,
+                )
         return out / fine
 
     def _sum(

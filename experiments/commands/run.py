@@ -18,6 +18,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--out", type=Path, default=None, metavar="DIR", help="default: out/EXPERIMENT"
     )
     parser.add_argument("--seed", type=int, default=None, help="the same as seed=N")
+    parser.add_argument(
+        "--slow",
+        action="store_true",
+        help="start from the experiment's long version, if it has one",
+    )
 
 
 def run(arguments: Namespace) -> dict[str, Any]:
@@ -33,7 +38,12 @@ def run(arguments: Namespace) -> dict[str, Any]:
     module = discovery.find("experiments", arguments.name)
     if not hasattr(module, "expected"):
         raise ConfigError(f"{arguments.name} is no experiment; try one_night or ten_days")
-    config = configured(module.Config(), arguments.settings, arguments.seed)
+    start = module.Config()
+    if arguments.slow:
+        if not hasattr(module, "SLOW"):
+            raise ConfigError(f"{arguments.name} has no long version; leave --slow out")
+        start = module.SLOW
+    config = configured(start, arguments.settings, arguments.seed)
     out = arguments.out or Path("out") / arguments.name
     out.mkdir(parents=True, exist_ok=True)
     seed = getattr(config, "seed", 0)
