@@ -118,7 +118,7 @@ def reference(
     """Return the ``(n_pre, n_post)`` matrix from the formula."""
     matrix = np.zeros((config.n_pre, config.n_post), dtype=np.bool_)
     for pre, post in pairs:
-        matrix |= np.outer(pre.to_dense(), post.to_dense())
+        matrix |= np.outer(np.asarray(pre.to_dense()), np.asarray(post.to_dense()))
     return matrix
 
 
