@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, stdtrit
 
 from circuits.hopfield import Hopfield, HopfieldConfig
 from neurosim.errors import ConfigError
 from neurosim.metrics import Interval, mean_interval
-from neurosim.plotting import label
+from neurosim.plotting import SHADES, label, points
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
 from neurosim.seeds import in_processes
@@ -97,17 +97,18 @@ class Result:
         """Return the load at which the share kept does not depend on size: the transition.
 
         Below it the share rises with the size, above it it falls. The two largest sizes are
-        used; the interval is that of a jackknife over seeds.
+        used; the interval is a jackknife's, leaving out one seed at a time (Tukey 1958).
         """
         whole = _cross(self._fits(self.overlaps))
         n = len(self.overlaps)
         if n < 2:
             return mean_interval([whole])
-        pseudo = [
-            n * whole - (n - 1) * _cross(self._fits(np.delete(self.overlaps, s, axis=0)))
-            for s in range(n)
-        ]
-        return mean_interval(pseudo)
+        left_out = np.array(
+            [_cross(self._fits(np.delete(self.overlaps, s, axis=0))) for s in range(n)]
+        )
+        error = np.sqrt((n - 1) * np.var(left_out))
+        half = float(stdtrit(n - 1, 0.975) * error)
+        return Interval(whole, whole - half, whole + half, n)
 
     def metrics(self) -> dict[str, float]:
         """Return the flat numbers."""
@@ -120,8 +121,8 @@ class Result:
             "theory": hopfield_capacity(),
             "overlap_at_lowest_load": float(self.overlaps[:, -1, below].mean()),
         }
-        for size, points in zip(self.config.sizes, self.half_points().T, strict=True):
-            values[f"half_kept_{size}"] = float(points.mean())
+        for size, halves in zip(self.config.sizes, self.half_points().T, strict=True):
+            values[f"half_kept_{size}"] = float(halves.mean())
         return values
 
     def _fits(self, overlaps: NDArray[np.float64]) -> list[tuple[float, float]]:
@@ -192,21 +193,15 @@ def recall_overlaps(seed: int, n_units: int, load: float, n_cues: int) -> NDArra
 def plot(result: Result, axes: Axes) -> None:
     """Draw the share of memories kept against load, size by size, and the theory's transition."""
     loads = np.array(result.config.loads)
-    shades = ("#88CCEE", "#44AA99", "#332288", "#882255")
     for k, size in enumerate(result.config.sizes):
-        rows = [mean_interval(column) for column in result.held()[:, k].T]
-        mean, low, high = (np.array([getattr(r, part) for r in rows]) for part in _PARTS)
-        axes.fill_between(loads, low, high, color=shades[k % 4], alpha=0.2, linewidth=0)
-        axes.plot(loads, mean, "o-", color=shades[k % 4], label=f"measured, {size:,} cells")
+        shade = SHADES[k % len(SHADES)]
+        points(axes, loads, result.held()[:, k], f"measured, {size:,} cells", shade, "o-")
     fine = np.linspace(loads.min(), loads.max(), 400)
     predicted = [hopfield_overlap(a) > HELD for a in fine]
-    axes.plot(fine, predicted, color="black", label="theory, no end of cells")
+    axes.plot(fine, predicted, color="black", label="theory, infinitely many cells")
     crossing = result.crossing().mean
     axes.axvline(crossing, color="#CC6677", linestyle=":", label=f"curves cross at {crossing:.3f}")
     label(axes.xaxis, "load", "patterns a cell")
     axes.set_ylabel(f"share of memories kept (overlap > {HELD})")
     axes.set_ylim(-0.03, 1.05)
     axes.legend(loc="lower left")
-
-
-_PARTS = ("mean", "low", "high")
