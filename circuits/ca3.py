@@ -78,7 +78,7 @@ class CA3Config:
     reach: float = 0.1
     inhibition: str = "feedback"
     steps: int = 16
-    trust: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 0.98)
+    trust: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
     adaptation: float = 4.0
     recovery: float = 0.98
     noise: float = 1.0
@@ -315,7 +315,8 @@ class CA3:
             With `must_settle`, saying the steps taken and the overlap of the last two states.
         """
         self._check("recall", cue)
-        found = self._settle(cue, trust or self.config.trust)
+        trust = trust or self.config.trust
+        found = self._settle(cue, trust, self._prior(cue, trust[0]))
         if must_settle and not found.settled:
             raise NumericalError.expected(
                 self,
@@ -488,10 +489,19 @@ class CA3:
         inhibit = inhibition.exact if self.config.inhibition == "exact" else inhibition.feedback
         return inhibit(drive, self.config.k)
 
-    def _settle(self, cue: SparseCode, trust: tuple[float, ...]) -> Recall:
+    def _prior(self, cue: SparseCode, trust: float) -> float:
+        """Return what being in the cue says of a cell: only log odds can be added to log odds."""
+        if self.config.readout != "bayesian":
+            return 0.0
+        return readouts.prior(len(cue), self.config.k, self.config.n_units, trust)
+
+    def _settle(self, cue: SparseCode, trust: tuple[float, ...], prior: float = 0.0) -> Recall:
         state, overlaps = cue, []
         for step in range(self.config.steps):
-            following = self._fire(self.drive(state, trust[min(step, len(trust) - 1)]))
+            drive = self.drive(state, trust[min(step, len(trust) - 1)])
+            if step == 0:
+                drive[cue.active] += prior
+            following = self._fire(drive)
             overlaps.append(following.overlap(state))
             same, state = following == state, following
             if same and step >= len(trust) - 1:

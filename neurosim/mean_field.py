@@ -136,7 +136,13 @@ def winners_capacity(
 
 
 def recall_step(
-    values: ArrayLike, load: float, inputs: float, sparsity: float, right: float, wrong: float
+    values: ArrayLike,
+    load: float,
+    inputs: float,
+    sparsity: float,
+    right: float,
+    wrong: float,
+    prior: float = 0.0,
 ) -> float:
     r"""Return the share of a pattern's cells among the winners after one attractor step, exactly.
 
@@ -162,6 +168,8 @@ def recall_step(
         Fraction a of cells that fire.
     right, wrong : float
         Active cells h of the pattern and u besides it, in units of k.
+    prior : float
+        Drive that a cell gets for being active already.
 
     References
     ----------
@@ -179,18 +187,19 @@ def recall_step(
     active = inputs * (right + wrong)
     mean = active * np.array([chance @ worth, more @ worth])
     spread = math.sqrt(active * max(chance @ worth**2, more @ worth**2))
-    margin = _DEVIATIONS * spread + 4 * np.abs(worth).max()
+    margin = _DEVIATIONS * spread + 4 * np.abs(worth).max() + abs(prior)
     low, high = min(mean.min(), 0.0) - margin, max(mean.max(), 0.0) + margin
     unit = (high - low) / _GRID
     first = math.floor(low / unit)
     other, pattern = (np.fft.rfft(_on_grid(worth / unit, p)) for p in (chance, more))
 
-    def tail(log_phi: NDArray[np.complex128]) -> NDArray[np.float64]:
+    def tail(log_phi: NDArray[np.complex128], share: float) -> NDArray[np.float64]:
         density = np.roll(np.fft.irfft(np.exp(log_phi), _GRID), -(first % _GRID))
+        density = (1 - share) * density + share * np.roll(density, round(prior / unit))
         return np.cumsum(density[::-1])[::-1]
 
-    on = tail(inputs * (right * (pattern - 1) + wrong * (other - 1)))
-    off = tail(active * (other - 1))
+    on = tail(inputs * (right * (pattern - 1) + wrong * (other - 1)), min(right, 1.0))
+    off = tail(active * (other - 1), min(wrong * sparsity / (1 - sparsity), 1.0))
     fire = sparsity * on + (1 - sparsity) * off
     at = int(np.searchsorted(-fire, -sparsity))
     part = (sparsity - fire[at]) / max(fire[at - 1] - fire[at], 1e-300)
@@ -204,6 +213,7 @@ def recall_overlap(
     fan_in: float,
     cue: Cue = FULL,
     trust: tuple[float, ...] | None = None,
+    prior: Callable[[float], float] = lambda trust: 0.0,
     n_steps: int = 16,
 ) -> float:
     """Return the overlap recall ends in, by `recall_step` after `recall_step`.
@@ -221,6 +231,8 @@ def recall_overlap(
     trust : tuple of float, optional
         Share of active cells believed right, step by step, the last value staying; by default
         what theory itself expects at that step, which is the best there is.
+    prior : callable
+        ``prior(trust)`` is what being in the cue adds to a cell's drive in the first step.
     n_steps : int
         Attractor steps.
     """
@@ -234,7 +246,8 @@ def recall_overlap(
     for step in range(n_steps):
         believed = right / (right + wrong) if trust is None else trust[min(step, len(trust) - 1)]
         worth = values(load, believed)
-        before, right = right, recall_step(worth, load, fan_in * a, a, right, wrong)
+        bonus = prior(believed) if step == 0 else 0.0
+        before, right = right, recall_step(worth, load, fan_in * a, a, right, wrong, bonus)
         wrong = 1 - right
         if step and abs(right - before) < 1e-6 and (trust is None or step >= len(trust)):
             break

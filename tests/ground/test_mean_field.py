@@ -158,3 +158,22 @@ def test_a_trust_that_does_not_fit_the_cue_costs_recall():
     fitting = recall_overlap(log_odds(64), n_patterns, a, fan_in, noisy)
     credulous = recall_overlap(log_odds(64), n_patterns, a, fan_in, noisy, (0.98,))
     assert fitting > 0.9 > 0.5 > credulous
+
+
+def test_a_prior_for_the_cells_of_the_cue_is_what_drawn_cells_give():
+    load, inputs, a, n_cells, prior = 1.2, 20.0, 0.05, 100_000, 2.5
+    right, wrong = 0.5, 0.5
+    values, rng = log_odds(64)(load, 0.5), np.random.default_rng(5)
+    values = np.asarray(values)
+    is_on = np.arange(n_cells) < a * n_cells
+    in_cue = rng.random(n_cells) < np.where(is_on, right, wrong * a / (1 - a))
+    drive = 1e-9 * rng.random(n_cells) + prior * in_cue
+    for share, more in ((right, 1), (wrong, 0)):
+        n_active = rng.poisson(inputs * share, n_cells)
+        cell = np.repeat(np.arange(n_cells), n_active)
+        counts = np.minimum(rng.poisson(load, cell.size) + more * is_on[cell], 63)
+        drive += np.bincount(cell, values[counts], n_cells)
+    drawn = is_on[np.argpartition(-drive, int(a * n_cells))[: int(a * n_cells)]].mean()
+    step = recall_step(values, load, inputs, a, right, wrong, prior)
+    assert step > recall_step(values, load, inputs, a, right, wrong) + 0.05
+    assert step == pytest.approx(drawn, abs=4 * math.sqrt(drawn * (1 - drawn) / (a * n_cells)))
