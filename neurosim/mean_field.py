@@ -23,6 +23,9 @@ Values = Callable[[float, float], ArrayLike]
 """What each count 0, 1, ... is worth, given the count that chance expects and the trust."""
 
 _GRID = 1 << 13
+_AT_REST = 1e-3
+"""Change of the overlap in one step from which it is called at rest."""
+
 _DEVIATIONS = 12.0
 """Width of the grid to either side, in standard deviations of the drive."""
 
@@ -214,7 +217,7 @@ def recall_overlap(
     cue: Cue = FULL,
     trust: tuple[float, ...] | None = None,
     prior: Callable[[float], float] = lambda trust: 0.0,
-    n_steps: int = 16,
+    n_steps: int = 32,
 ) -> float:
     """Return the overlap recall ends in, by `recall_step` after `recall_step`.
 
@@ -229,8 +232,8 @@ def recall_overlap(
     cue : Cue
         Where recall starts.
     trust : tuple of float, optional
-        Share of active cells believed right, step by step, the last value staying; by default
-        what theory itself expects at that step, which is the best there is.
+        Share of active cells believed right, each value until the overlap rests or a third of the
+        steps is over; by default what theory itself expects at a step, which is the best there is.
     prior : callable
         ``prior(trust)`` is what being in the cue adds to a cell's drive in the first step.
     n_steps : int
@@ -243,13 +246,17 @@ def recall_overlap(
                 "recall_overlap", name, "a finite number above 0", value, "pass such a number"
             )
     load, right, wrong = n_patterns * a * a, cue.right, cue.wrong
+    stage = 0
     for step in range(n_steps):
-        believed = right / (right + wrong) if trust is None else trust[min(step, len(trust) - 1)]
-        worth = values(load, believed)
+        believed = right / (right + wrong) if trust is None else trust[stage]
         bonus = prior(believed) if step == 0 else 0.0
+        worth = values(load, believed)
         before, right = right, recall_step(worth, load, fan_in * a, a, right, wrong, bonus)
         wrong = 1 - right
-        if step and abs(right - before) < 1e-6 and (trust is None or step >= len(trust)):
+        rests = step > 0 and abs(right - before) < _AT_REST
+        if trust is not None and stage < len(trust) - 1:
+            stage += rests or 3 * (step + 1) >= n_steps
+        elif rests:
             break
     return right
 

@@ -215,3 +215,31 @@ def test_memory_that_is_not_there_is_refused_before_it_is_taken():
     connectivity = Generated(1 << 30, 1 << 30, 1 << 14, 0)
     with pytest.raises(CapacityError, match=r"expected 17592\.19 GB for 17,592,186,044,416 syn"):
         CountSynapses(connectivity, 8)
+
+
+@every_width
+def test_imagined_counts_follow_the_chances_and_are_the_same_both_ways(bits):
+    n, rng = 40, np.random.default_rng(8)
+    own = CountSynapses(Full(n, n), bits)
+    chances = np.cumsum(np.full((1, own.most + 1), 1.0 / (own.most + 1)), axis=1)
+    table = np.arange(own.most + 1.0)[None]
+    flat, none = np.zeros(n, int), SparseCode.of([], n)
+    counts = np.array(
+        [own.imagine(SparseCode.of([i], n), flat, table, flat, chances, none, 5) for i in range(n)]
+    )
+    assert np.array_equal(counts, counts.T) and not np.diag(counts).any()
+    drawn = counts[np.triu_indices(n, 1)]
+    # Uniform on 0..most: 4 standard errors of the mean of 780.
+    spread = np.sqrt(((own.most + 1) ** 2 - 1) / 12)
+    assert drawn.mean() == pytest.approx(own.most / 2, abs=4 * spread / np.sqrt(drawn.size))
+    member = SparseCode.random(n, 12, rng)
+    inside = np.outer(member.to_dense(), member.to_dense()) & ~np.eye(n, dtype=bool)
+    raised = np.array(
+        [
+            own.imagine(SparseCode.of([i], n), flat, table, flat, chances, member, 5)
+            for i in range(n)
+        ]
+    )
+    assert np.array_equal(raised, np.minimum(counts + inside, own.most))
+    other = own.imagine(SparseCode.of([0], n), flat, table, flat, chances, none, 6)
+    assert not np.array_equal(other, counts[0])
