@@ -57,8 +57,7 @@ class Config:
         Times that the first arm of a branch was stored, the second once.
     n_branch_replays : int
     delay : float [s]
-        Of one step from state to state: a gamma cycle of 25 ms within a ripple's time compression
-        is some 6 ms, the period of a ripple of 160 Hz.
+        Of one step from state to state; the default is the period of a ripple of 160 Hz.
     item_duration : float [s]
         How long one item lasted in behaviour, to which the speed is compared.
     seeds : tuple of int
