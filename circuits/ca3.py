@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits import inhibition, readouts
-from neurosim.codes import SparseCode
+from neurosim.codes import SparseCode, corrupted
 from neurosim.connectivity import Connectivity, Full, Generated, Nearby, Stored
 from neurosim.errors import CapacityError, ConfigError, CorruptFileError, NumericalError
 from neurosim.resources import require_memory
@@ -87,7 +87,7 @@ class CA3Config:
     reach: float = 0.1
     inhibition: str = "feedback"
     steps: int = 32
-    trust: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 0.98)
+    trust: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
     adaptation: float = 4.0
     recovery: float = 0.98
     noise: float = 1.0
@@ -352,7 +352,8 @@ class CA3:
             With `must_settle`, saying the steps taken and the overlap of the last two states.
         """
         self._check("recall", cue)
-        found = self._settle(cue, trust or self.config.trust)
+        trust = trust or self.config.trust
+        found = self._settle(cue, trust, prior=self._prior(cue, trust[0]))
         if must_settle and not found.settled:
             raise NumericalError.expected(
                 self,
@@ -472,7 +473,9 @@ class CA3:
             pattern = code or SparseCode.random(config.n_units, config.k, rng)
             cue = corrupted(pattern, cue_fraction, wrong_fraction, rng)
             drive = self._imagined(pattern, loads, int(rng.integers(1 << 63)))
-            overlaps.append(self._settle(cue, config.trust, drive).code.overlap(pattern))
+            prior = self._prior(cue, config.trust[0])
+            found = self._settle(cue, config.trust, drive, prior)
+            overlaps.append(found.code.overlap(pattern))
         return float(np.mean(overlaps))
 
     def gauge(self, criterion: float = 0.5, cue_fraction: float = 0.5, probes: int = 2) -> Gauge:
@@ -644,13 +647,26 @@ class CA3:
         inhibit = inhibition.exact if self.config.inhibition == "exact" else inhibition.feedback
         return inhibit(drive, self.config.k)
 
+    def _prior(self, cue: SparseCode, trust: float) -> float:
+        """Return what being in the cue says of a cell: only log odds can be added to log odds."""
+        if self.config.readout != "bayesian":
+            return 0.0
+        return readouts.prior(len(cue), self.config.k, self.config.n_units, trust)
+
     def _settle(
-        self, cue: SparseCode, trust: tuple[float, ...], drive: Drive | None = None
+        self,
+        cue: SparseCode,
+        trust: tuple[float, ...],
+        drive: Drive | None = None,
+        prior: float = 0.0,
     ) -> Recall:
         drive = drive or self.drive
         state, overlaps, stage = cue, [], 0
         for step in range(self.config.steps):
-            following = self._fire(drive(state, trust[stage]))
+            received = drive(state, trust[stage])
+            if step == 0:
+                received[cue.active] += prior
+            following = self._fire(received)
             overlaps.append(following.overlap(state))
             state = following
             if overlaps[-1] >= STILL and stage == len(trust) - 1:
@@ -677,20 +693,3 @@ class CA3:
                 f"{len(code)} active of {code.n_units}",
                 "encode with the dentate gyrus of this circuit",
             )
-
-
-def corrupted(code: SparseCode, right: float, wrong: float, rng: np.random.Generator) -> SparseCode:
-    """Return a cue with part of a pattern's cells and some that are none of it.
-
-    Parameters
-    ----------
-    code : SparseCode
-    right, wrong : float
-        Cells of the pattern, and cells that are not, over the number of the pattern's.
-    rng : numpy.random.Generator
-    """
-    n_right, n_wrong = round(right * len(code)), round(wrong * len(code))
-    kept = rng.choice(code.active, n_right, replace=False)
-    others = np.setdiff1d(np.arange(code.n_units), code.active)
-    added = rng.choice(others, n_wrong, replace=False)
-    return SparseCode.of(np.concatenate([kept, added]), code.n_units)
