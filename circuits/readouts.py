@@ -1,0 +1,176 @@
+"""Read-outs: what the count of one synapse says about its cell, given what chance would count.
+
+A count w of a synapse whose cells' loads let chance expect lambda is worth
+
+- willshaw: ``[w > 0] - theta``, theta between the share q = 1 - exp(-lambda) of potentiated
+  synapses that a cell has anyway and the 1 of a member;
+- covariance: ``w - lambda``;
+- bayesian: ``log(1 - r + r P(w | lambda, one more) / P(w | lambda))``, the log odds that the cell
+  belongs to the pattern, where r is the trust that the presynaptic cell does. Counts are Poisson,
+  so the ratio is w / lambda: the weight of BCPNN, log p_ij / (p_i p_j). A count at its bound stands
+  for all above.
+
+References
+----------
+Willshaw, Buneman & Longuet-Higgins (1969) Nature 222:960; Buckingham & Willshaw (1993) Network
+4:441 (threshold relative to the active inputs); Tsodyks & Feigelman (1988) Europhys. Lett. 6:101
+(covariance); Lansner & Ekeberg (1989) Int. J. Neural Syst. 1:77 (Bayesian). The trust is ours.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.errors import ConfigError
+
+Readout = Literal["willshaw", "covariance", "bayesian"]
+READOUTS: tuple[str, ...] = get_args(Readout)
+
+STEPS_AN_OCTAVE = 32
+"""Loads are told apart by 2 per cent."""
+
+SUREST = 1e-4
+"""What is left of doubt in a source that is trusted fully."""
+
+
+def classes(use: NDArray[np.floating]) -> tuple[NDArray[np.int64], int]:
+    """Sort cells by the logarithm of their load.
+
+    Parameters
+    ----------
+    use : (n_units,) float
+        Times each cell was stored as active; less than half a time counts as half.
+
+    Returns
+    -------
+    (n_units,) int64 and int
+        Class from 0 on, and the class number that 0 stands for.
+    """
+    steps = np.rint(STEPS_AN_OCTAVE * np.log2(np.maximum(use, 0.5))).astype(np.int64)
+    first = int(steps.min())
+    return steps - first, first
+
+
+def classify(
+    pre_use: NDArray[np.floating], post_use: NDArray[np.floating], n_stored: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Sort synapses by the count that the loads of their two cells let expect.
+
+    Returns
+    -------
+    (n_pre,) int64, (n_post,) int64, (n_classes,) float64
+        Classes of the cells, whose sum is the class of a synapse, and its expected count.
+    """
+    pre, first_pre = classes(pre_use)
+    post, first_post = (pre, first_pre) if post_use is pre_use else classes(post_use)
+    n_classes = int(pre.max() + post.max()) + 1
+    return pre, post, expected_counts(first_pre + first_post, n_classes, n_stored)
+
+
+def expected_counts(first: int, n_classes: int, n_stored: float) -> NDArray[np.float64]:
+    """Return what chance counts in each class of synapse: ``pre_use * post_use / n_stored``."""
+    steps = first + np.arange(n_classes)
+    counts: NDArray[np.float64] = np.exp2(steps / STEPS_AN_OCTAVE) / max(n_stored, 1.0)
+    return counts
+
+
+def table(
+    readout: str,
+    expected: NDArray[np.float64],
+    most: int,
+    trust: float,
+    n_levels: int | None = None,
+) -> NDArray[np.float64]:
+    """Return what each count is worth.
+
+    Parameters
+    ----------
+    readout : {"willshaw", "covariance", "bayesian"}
+    expected : (n_classes,) float [counts]
+        What chance would count, lambda.
+    most : int
+        Bound of the counts.
+    trust : float
+        Share of the active presynaptic cells believed to be right, 0..1.
+    n_levels : int, optional
+        Only that many counts; all by default.
+
+    Returns
+    -------
+    (n_classes, n_levels) float
+    """
+    n_levels = most + 1 if n_levels is None else min(n_levels, most + 1)
+    counts = np.arange(n_levels)
+    if readout == "covariance":
+        return counts - np.minimum(expected, most)[:, None]
+    if readout == "willshaw":
+        used = -np.expm1(-expected)[:, None]
+        return (counts > 0) - (used + (1.0 - used) * (1.0 + trust) / 2.0)
+    if readout == "bayesian":
+        ratio = counts / expected[:, None]
+        if n_levels > most:
+            at_bound = _tail(expected, most)
+            seen = at_bound > 1e-280  # Below that both tails vanish, and their ratio is w / lambda.
+            ratio[seen, most] = _tail(expected[seen], most - 1) / at_bound[seen]
+        believed = min(trust, 1.0 - SUREST)
+        odds: NDArray[np.float64] = np.log1p(-believed + believed * ratio)
+        return odds
+    raise ConfigError.expected(
+        "readouts", "readout", f"one of {', '.join(READOUTS)}", readout, "choose one"
+    )
+
+
+def prior(n_cue: int, k: int, n_units: int, trust: float) -> float:
+    """Return by how much the log odds of a cue's cells exceed those of all others [nats].
+
+    Of the cue's cells a share `trust` belongs to the pattern, of the others what is left of its k
+    cells. Without this the first attractor step would forget which cells the cue had.
+
+    Parameters
+    ----------
+    n_cue, k, n_units : int
+        Active cells of the cue and of a pattern, and all cells.
+    trust : float
+        Share of the cue's cells believed to be right, 0..1.
+    """
+    believed = min(max(trust, SUREST), 1.0 - SUREST)
+    rest = np.clip((k - believed * n_cue) / max(n_units - n_cue, 1), SUREST, 1.0 - SUREST)
+    return max(0.0, float(np.log(believed / (1 - believed)) - np.log(rest / (1 - rest))))
+
+
+def chances(expected: NDArray[np.float64], most: int, sparsity: float) -> NDArray[np.float64]:
+    """Return the chance of each count or a smaller one, if patterns of k cells were stored.
+
+    Each of a pair's loads makes its count hypergeometric rather than Poisson, and that a pattern
+    has exactly k cells ties the counts of one cell's synapses: each of the three takes the fraction
+    a (the sparsity) off the variance of a drive. A binomial count of that variance,
+    ``(1 - a)^3 lambda``, stands for all.
+
+    Returns
+    -------
+    (n_classes, most + 1) float
+    """
+    from scipy.special import betainc
+
+    counts = np.arange(most + 1)
+    kept = (1.0 - sparsity) ** 3
+    trials = (expected / (1.0 - kept))[:, None]
+    left = np.maximum(trials - counts, 1e-9)  # A count beyond the trials is certain not to be.
+    cumulative: NDArray[np.float64] = np.where(
+        trials > counts, betainc(left, counts + 1.0, kept), 1.0
+    )
+    cumulative[:, most] = 1.0
+    return cumulative
+
+
+def _tail(expected: NDArray[np.float64], least: int) -> NDArray[np.float64]:
+    """Return the chance of a Poisson count of at least `least`."""
+    from scipy.special import gammainc
+
+    if least <= 0:
+        return np.ones_like(expected)
+    tail: NDArray[np.float64] = gammainc(least, expected)
+    return tail
