@@ -635,11 +635,12 @@ class CA3:
     def _drive(
         self, synapses: CountSynapses, state: SparseCode, trust: float
     ) -> NDArray[np.float64]:
-        n_stored = synapses.n_stored
+        n_stored, pre_use, post_use = synapses.n_stored, synapses.pre_use, synapses.post_use
         if synapses is self.auto:
-            n_stored = self._effective(n_stored)
-        pre, post, expected = readouts.classify(synapses.pre_use, synapses.post_use, n_stored)
-        table = readouts.table(self.config.readout, expected, synapses.most, trust)
+            n_stored, pre_use = self._effective(n_stored), post_use
+        pre, post, expected = readouts.classify(pre_use, post_use, n_stored)
+        levels = synapses.largest + 1
+        table = readouts.table(self.config.readout, expected, synapses.most, trust, levels)
         return synapses.score(state, pre, post, table)
 
     def _fire(self, drive: NDArray[np.floating]) -> SparseCode:

@@ -78,7 +78,11 @@ def expected_counts(first: int, n_classes: int, n_stored: float) -> NDArray[np.f
 
 
 def table(
-    readout: str, expected: NDArray[np.float64], most: int, trust: float
+    readout: str,
+    expected: NDArray[np.float64],
+    most: int,
+    trust: float,
+    n_levels: int | None = None,
 ) -> NDArray[np.float64]:
     """Return what each count is worth.
 
@@ -91,12 +95,15 @@ def table(
         Bound of the counts.
     trust : float
         Share of the active presynaptic cells believed to be right, 0..1.
+    n_levels : int, optional
+        Only that many counts; all by default.
 
     Returns
     -------
-    (n_classes, most + 1) float
+    (n_classes, n_levels) float
     """
-    counts = np.arange(most + 1)
+    n_levels = most + 1 if n_levels is None else min(n_levels, most + 1)
+    counts = np.arange(n_levels)
     if readout == "covariance":
         return counts - np.minimum(expected, most)[:, None]
     if readout == "willshaw":
@@ -104,9 +111,10 @@ def table(
         return (counts > 0) - (used + (1.0 - used) * (1.0 + trust) / 2.0)
     if readout == "bayesian":
         ratio = counts / expected[:, None]
-        at_bound = _tail(expected, most)
-        seen = at_bound > 1e-280  # Below that both tails vanish, and their ratio is w / lambda.
-        ratio[seen, most] = _tail(expected[seen], most - 1) / at_bound[seen]
+        if n_levels > most:
+            at_bound = _tail(expected, most)
+            seen = at_bound > 1e-280  # Below that both tails vanish, and their ratio is w / lambda.
+            ratio[seen, most] = _tail(expected[seen], most - 1) / at_bound[seen]
         believed = min(trust, 1.0 - SUREST)
         odds: NDArray[np.float64] = np.log1p(-believed + believed * ratio)
         return odds

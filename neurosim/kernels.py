@@ -257,7 +257,7 @@ def _meet(wires, zone, i, post, slots, keys, hits):
 
 @numba.njit(cache=True)
 def _change(weights, bits, i, k, amount):
-    # Add to one count within its bounds; return what the bounds took away.
+    # Add to one count within its bounds; return it and what the bounds took away.
     if bits == 8:
         shift, most, column = 0, 255, k
     elif bits == 4:
@@ -268,7 +268,7 @@ def _change(weights, bits, i, k, amount):
     old = (byte >> shift) & most
     new = min(max(old + amount, 0), most)
     weights[i, column] = np.uint8(byte + ((new - old) << shift))
-    return abs(old + amount - new)
+    return new, abs(old + amount - new)
 
 
 @numba.njit(cache=True, parallel=True)
@@ -276,24 +276,27 @@ def potentiate(wires, weights, bits, pre, post, slots, keys, amount, recurrent, 
     """Add `amount` to the count of every synapse from a cell of `pre` to one of `post`.
 
     `slots (n_zones, n_post_active) int64` and `keys (n_zones, 5, n_post_active) uint32` are what
-    the wiring says of each target; `tally (n_pre_active, 2) int64` takes, for each row, the
-    synapses met and the steps that the bounds of the counts took away. With `recurrent` a cell's
-    synapse on itself stays silent.
+    the wiring says of each target; `tally (n_pre_active, 3) int64` takes, for each row, the
+    synapses met, the steps that the bounds of the counts took away and the largest count. With
+    `recurrent` a cell's synapse on itself stays silent.
     """
     for a in numba.prange(pre.size):
         i = pre[a]
         zone = _zone(wires.zones, i)
         hits = np.empty(post.size + 1, dtype=np.int32)
         n = _meet(wires, zone, i, post, slots[zone], keys[zone], hits)
-        met, lost = 0, 0
+        met, lost, largest = 0, 0, 0
         for h in range(n):
             c = hits[h]
             if recurrent and post[c] == i:
                 continue
             met += 1
-            lost += _change(weights, bits, i, slots[zone, c], amount)
+            count, over = _change(weights, bits, i, slots[zone, c], amount)
+            lost += over
+            largest = max(largest, count)
         tally[a, 0] = met
         tally[a, 1] = lost
+        tally[a, 2] = largest
 
 
 @numba.njit(cache=True)

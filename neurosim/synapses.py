@@ -93,6 +93,8 @@ class CountSynapses(_Synapses):
         Number of stored pairs each cell took part in.
     n_stored : float
         Pairs stored and not taken back; decay lowers it with the loads.
+    largest : int
+        No count was ever larger.
 
     Raises
     ------
@@ -117,6 +119,7 @@ class CountSynapses(_Synapses):
         self.pre_use = np.zeros(connectivity.n_pre)
         self.post_use = np.zeros(connectivity.n_post)
         self.n_stored = 0.0
+        self.largest = 0
 
     @property
     def most(self) -> int:
@@ -148,7 +151,7 @@ class CountSynapses(_Synapses):
             Steps; a negative amount takes back. Exact as long as nothing was lost at a bound.
         """
         slots, keys = _meeting(self.connectivity, pre, post)
-        tally = np.zeros((len(pre), 2), dtype=np.int64)
+        tally = np.zeros((len(pre), 3), dtype=np.int64)
         with kernels.threads(self.threads):
             kernels.potentiate(
                 self.connectivity.wires,
@@ -165,7 +168,8 @@ class CountSynapses(_Synapses):
         self.pre_use[pre.active] += amount
         self.post_use[post.active] += amount
         self.n_stored += amount
-        n_events, n_lost = tally.sum(axis=0)
+        self.largest = max(self.largest, int(tally[:, 2].max(initial=0)))
+        n_events, n_lost, _ = tally.sum(axis=0)
         return Change(int(n_events), int(n_lost))
 
     def strength(self, pre: SparseCode) -> NDArray[np.int64]:
@@ -192,18 +196,19 @@ class CountSynapses(_Synapses):
         pre : SparseCode
         pre_class, post_class : (n_pre,), (n_post,) int
             Which row of the table holds for a synapse is the sum of its cells' classes.
-        table : (n_classes, 2^bits) float
+        table : (n_classes, n_levels) float
+            For the counts from 0 to `largest` or more.
 
         Returns
         -------
         (n_post,) float64
         """
         most = int(pre_class.max(initial=0)) + int(post_class.max(initial=0))
-        if table.shape[1] != self.most + 1 or len(table) <= most or pre_class.min(initial=0) < 0:
+        if table.shape[1] <= self.largest or len(table) <= most or pre_class.min(initial=0) < 0:
             raise ConfigError.expected(
                 self,
                 "table",
-                f"at least {most + 1} rows of {self.most + 1} levels",
+                f"at least {most + 1} rows of {self.largest + 1} levels",
                 table.shape,
                 "build the table for these classes and bits",
             )
@@ -245,18 +250,22 @@ class CountSynapses(_Synapses):
         """
         fine = fixed_point(table, len(pre))
         out = np.zeros(self.connectivity.n_post, dtype=np.int32)
+        rounded = np.rint(table * fine).astype(np.int32)
+        bars = np.rint(np.minimum(chances, 1.0) * (2**32 - 1)).astype(np.uint32)
+        cells = max(1, _SYNAPSES_A_CALL // 8 // self.connectivity.fan_out)
         with kernels.threads(self.threads):
-            kernels.imagine(
-                self.connectivity.wires,
-                np.uint64(seed),
-                pre.active,
-                cell_class.astype(np.uint16),
-                np.rint(table * fine).astype(np.int32),
-                load_class.astype(np.uint16),
-                np.rint(np.minimum(chances, 1.0) * (2**32 - 1)).astype(np.uint32),
-                member.to_dense(),
-                out,
-            )
+            for first in range(0, len(pre), cells):
+                kernels.imagine(
+                    self.connectivity.wires,
+                    np.uint64(seed),
+                    pre.active[first : first + cells],
+                    cell_class.astype(np.uint16),
+                    rounded,
+                    load_class.astype(np.uint16),
+                    bars,
+                    member.to_dense(),
+                    out,
+                )
         return out / fine
 
     def _sum(
@@ -325,6 +334,9 @@ class CountSynapses(_Synapses):
         for name in ("weights", "pre_use", "post_use"):
             own[name][...] = state[name]
         self.n_stored = float(state["n_stored"])
+        rows = max(1, _SYNAPSES_A_CALL // 16 // self.connectivity.fan_out)
+        parts = range(0, len(self.weights), rows)
+        self.largest = max(int(self.counts(r, r + rows).max(initial=0)) for r in parts)
 
 
 class FloatSynapses(_Synapses):
