@@ -155,7 +155,7 @@ def test_half_is_found_between_two_loads_and_kept_within_them():
 @compiled
 def test_the_next_pattern_s_recall_is_predicted_and_its_release_is_exact():
     config = free_capacity.Config(
-        n_units=1024, fan_in=512, loads=(0.04, 0.35), n_next=6, n_probes=6, seeds=(0, 1),
+        n_units=1024, fan_in=512, loads=(0.04, 0.35), n_next=6, seeds=(0, 1),
         workers=1,
     )  # fmt: skip
     result = free_capacity.run(config, None, Recorder())
