@@ -444,8 +444,10 @@ class CA3:
     ) -> float:
         """Predict how well the next pattern will be recalled, before it is stored.
 
-        The loads of the cells alone say what counts to expect. A network with counts drawn from
-        that expectation, in which a pattern has been counted once more, completes the cue.
+        The network rehearses: random patterns are recalled as if their synapses had counted once
+        more, and nothing is written. For another number of patterns than there are, the loads of
+        the cells say what counts to expect, and a network with counts drawn from that expectation
+        completes the cue.
 
         Parameters
         ----------
@@ -466,13 +468,14 @@ class CA3:
             Mean overlap, 0..1.
         """
         rng = rng or np.random.default_rng(0)
-        loads = self._loads_at(n_stored)
-        config = self.config
+        here = n_stored is None or n_stored == self.auto.n_stored
+        loads, config = self._loads_at(n_stored), self.config
         overlaps = []
         for _ in range(probes):
             pattern = code or SparseCode.random(config.n_units, config.k, rng)
             cue = corrupted(pattern, cue_fraction, wrong_fraction, rng)
-            drive = self._imagined(pattern, loads, int(rng.integers(1 << 63)))
+            seed = int(rng.integers(1 << 63))
+            drive = self._rehearsed(pattern) if here else self._imagined(pattern, loads, seed)
             prior = self._prior(cue, config.trust[0])
             found = self._settle(cue, config.trust, drive, prior)
             overlaps.append(found.code.overlap(pattern))
@@ -609,6 +612,33 @@ class CA3:
         if n_stored < n:
             return use * (n_stored / n), n_stored
         return use + self.config.k / self.config.n_units * (n_stored - n), n_stored
+
+    def _rehearsed(self, pattern: SparseCode) -> Drive:
+        """Return the drive as it would be if a pattern had been stored."""
+        auto = self.auto
+        rows, columns = np.divmod(auto.coincident(pattern, pattern), auto.connectivity.fan_out)
+        targets = np.empty_like(rows)
+        for cell in pattern.active:
+            own = rows == cell
+            targets[own] = auto.connectivity.targets(cell)[columns[own]]
+        others = rows != targets  # A cell's synapse on itself stays silent.
+        rows, columns, targets = rows[others], columns[others], targets[others]
+        counts = auto.read(rows, columns).astype(np.int64)
+        after = auto.post_use.copy()
+        after[pattern.active] += 1.0
+        effective = self._effective(auto.n_stored + 1.0)
+        cells, _, expected = readouts.classify(after, after, effective)
+        kind = cells[rows] + cells[targets]
+
+        def drive(state: SparseCode, trust: float) -> NDArray[np.float64]:
+            table = readouts.table(self.config.readout, expected, auto.most, trust)
+            score = auto.score(state, cells, cells, table)
+            gain = table[kind, np.minimum(counts + 1, auto.most)] - table[kind, counts]
+            active = np.asarray(state.to_dense())[rows]
+            np.add.at(score, targets[active], gain[active])
+            return score
+
+        return drive
 
     def _imagined(
         self, pattern: SparseCode, loads: tuple[NDArray[np.float64], float], seed: int
