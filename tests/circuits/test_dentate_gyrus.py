@@ -190,6 +190,7 @@ def test_thresholds_learn_to_let_every_cell_fire_for_its_share(rng):
     assert NormalDist().inv_cdf(0.95) < cells.threshold.mean()
 
 
+@pytest.mark.compiled
 def test_thresholds_give_a_gyrus_about_its_sparsity(born, rng):
     gyrus = born(inhibition=InhibitionConfig("threshold"))
     sizes = [len(code) for code in gyrus.encode(patterns(20, rng))]
