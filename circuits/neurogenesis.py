@@ -32,10 +32,10 @@ class NeurogenesisConfig:
     """
 
     turnover: float = 0.0
-    dormancy: int = 30
-    youth: int = 30
-    excitability: float = 0.3
-    plasticity: float = 1.5
+    dormancy: int = 15
+    youth: int = 45
+    excitability: float = 0.6
+    plasticity: float = 3.0
     maturity: float = 1.0
 
     def __post_init__(self) -> None:

@@ -205,7 +205,8 @@ def test_thresholds_give_a_gyrus_about_its_sparsity(born, rng):
 
 
 def test_a_cell_is_silent_then_favoured_then_as_all_others():
-    cells = Neurogenesis(NeurogenesisConfig(turnover=0.05, dormancy=2, youth=4), 20)
+    config = NeurogenesisConfig(0.05, dormancy=2, youth=4, excitability=0.4, plasticity=1.5)
+    cells = Neurogenesis(config, 20)
     nobody = SparseCode(np.array([], dtype=np.int64), 20)
     assert cells.advantage().tolist() == [0.0] * 20
     (born,) = cells.pass_episode(nobody)
@@ -214,7 +215,7 @@ def test_a_cell_is_silent_then_favoured_then_as_all_others():
         seen.append((cells.advantage()[born], cells.plasticity()[born]))
         cells.pass_episode(nobody)
     advantage, plasticity = np.array(seen).T
-    np.testing.assert_allclose(advantage, [-np.inf, -np.inf, 0.3, 0.225, 0.15, 0.075, 0.0], 1e-6)
+    np.testing.assert_allclose(advantage, [-np.inf, -np.inf, 0.4, 0.3, 0.2, 0.1, 0.0], 1e-6)
     assert plasticity.tolist() == [1.0, 1.0, 1.5, 1.5, 1.5, 1.5, 1.0]
 
 
