@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.homeostasis import Homeostasis
-from circuits.inhibition import Inhibition, InhibitionConfig
+from circuits.lateral_inhibition import Inhibition, InhibitionConfig
 from circuits.neurogenesis import Neurogenesis, NeurogenesisConfig
 from circuits.perforant_path import PerforantPath, PlasticPath, StoredPath
 from neurosim.codes import SparseCode

@@ -6,9 +6,17 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosim import kernels
+from neurosim.codes import SparseCode
+from neurosim.connectivity import Generated
 from neurosim.contracts import Rule
 from neurosim.errors import ConfigError
 from neurosim.projections import SparseProjection
+
+_EVENTS = 1 << 29
+"""So that a kernel returns within half a second and Ctrl-C is heard."""
+
+_MOST_ACTIVE = (1 << 16) - 1
 
 
 class PerforantPath(Protocol):
@@ -36,6 +44,49 @@ class StoredPath:
         drive = np.zeros((len(activity), self.synapses.n_post), dtype=np.float32)
         _expand(np.ascontiguousarray(activity), self.synapses.targets, drive)
         return drive
+
+
+class GeneratedPath:
+    """Fixed synapses of strength one whose targets are computed when they are needed.
+
+    No index is stored, so a rat's perforant path (10^6 granule cells of 4,000 synapses) takes no
+    memory but the drive itself. Entorhinal cells are active or not; their rate does not count.
+
+    Parameters
+    ----------
+    n_input, n_units, fan_out : int
+    seed : int
+        The wiring.
+    threads : int
+        For the kernel; results do not depend on it.
+    """
+
+    def __init__(
+        self, n_input: int, n_units: int, fan_out: int, seed: int = 0, threads: int = 1
+    ) -> None:
+        self.wiring = Generated(n_input, n_units, fan_out, seed)
+        self.threads = threads
+
+    def drive(self, activity: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return how many active cells reach each granule cell, a row a step."""
+        return np.stack([self.drive_of(SparseCode.from_dense(row)) for row in activity])
+
+    def drive_of(self, code: SparseCode) -> NDArray[np.float32]:
+        """Return the drive ``(n_units,)`` of one pattern, given by its active cells."""
+        if code.n_units != self.wiring.n_pre or len(code) > _MOST_ACTIVE:
+            raise ConfigError.expected(
+                self,
+                "code",
+                f"{self.wiring.n_pre} cells, at most {_MOST_ACTIVE} of them active",
+                f"{len(code)} active of {code.n_units}",
+                "give an entorhinal code",
+            )
+        reached = np.zeros(self.wiring.n_post, dtype=np.uint16)  # Half the memory to stream.
+        active = code.active.astype(np.uint32)
+        with kernels.threads(self.threads):
+            for part in np.array_split(active, len(active) * self.wiring.fan_out // _EVENTS + 1):
+                kernels.count(self.wiring.wires, part, reached)
+        return reached.astype(np.float32)
 
 
 class PlasticPath:

@@ -317,9 +317,9 @@ def sparsity_sweep(
     return {
         sparsity: np.array(
             [
-                run_arm(
-                    replace(config, sparsity=sparsity, shares=(share,)), RANDOM, seed
-                ).overlap[0]
+                run_arm(replace(config, sparsity=sparsity, shares=(share,)), RANDOM, seed).overlap[
+                    0
+                ]
                 for seed in config.seeds
             ]
         )

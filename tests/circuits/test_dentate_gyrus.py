@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from circuits.dentate_gyrus import DentateConfig, DentateGyrus
-from circuits.inhibition import Inhibition, InhibitionConfig
+from circuits.lateral_inhibition import Inhibition, InhibitionConfig
 from circuits.neurogenesis import Neurogenesis, NeurogenesisConfig
 from circuits.perforant_path import PlasticPath
 from neurosim.codes import SparseCode
@@ -161,7 +161,7 @@ def test_a_saved_gyrus_goes_on_as_the_one_that_was_saved(born):
         small.restore(first.state)
 
 
-# Inhibition
+# Lateral inhibition
 
 
 def test_pools_let_the_strongest_of_each_neighbourhood_fire(rng):
@@ -199,6 +199,16 @@ def test_thresholds_give_a_gyrus_about_its_sparsity(born, rng):
     assert len(set(sizes)) > 1
     with pytest.raises(ConfigError, match="homeostasis"):
         dataclasses.replace(gyrus.config, homeostasis=False)
+
+
+def test_feedback_brings_the_activity_near_its_set_point_and_leaves_the_silent_out(rng):
+    cells = Inhibition(InhibitionConfig("feedback"), 5000, 100)
+    drive = rng.normal(size=5000)
+    drive[:200] = -np.inf
+    code = cells.winners(drive)
+    assert len(code) == pytest.approx(100, abs=2)  # Its tolerance is 2 per cent.
+    assert code.active.min() >= 200
+    assert drive[code.active].min() > np.sort(drive)[-104]
 
 
 # Neurogenesis
@@ -248,7 +258,7 @@ def test_a_newborn_is_wired_anew_and_a_dormant_one_never_fires(born, rng):
     [
         (lambda: DentateConfig(n_units=100, sparsity=0.001), "at least one of 100"),
         (lambda: DentateConfig(connectivity=1.5), "a fraction from 0 to 1"),
-        (lambda: InhibitionConfig(kind="none"), "global or pools or threshold"),
+        (lambda: InhibitionConfig(kind="none"), "global or pools or feedback"),
         (lambda: InhibitionConfig(n_pools=0), "1 or more"),
         (lambda: NeurogenesisConfig(turnover=0.5), "0 to 0.1"),
         (lambda: NeurogenesisConfig(youth=0), "1 or more episodes"),

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from circuits.homeostasis import Homeostasis
-from circuits.perforant_path import _expand, _recover
+from circuits.perforant_path import GeneratedPath, StoredPath, _expand, _recover
+from neurosim.codes import SparseCode
+from neurosim.errors import ConfigError
 
 
 @pytest.fixture
@@ -66,3 +68,34 @@ def test_a_homeostatic_cell_has_mean_zero_and_deviation_one(rng):
     np.testing.assert_allclose(z[:, :4].mean(axis=0), 0.0, atol=1e-5)  # float32
     np.testing.assert_allclose(z[:, :4].std(axis=0), 1.0, rtol=1e-5)
     assert np.isfinite(z).all()  # A cell whose drive never changed, too.
+
+
+@pytest.mark.parametrize(("n_input", "n_units", "fan_out"), [(50, 70, 9), (31, 3, 2), (7, 64, 64)])
+def test_a_generated_path_counts_the_targets_of_the_active_cells(rng, n_input, n_units, fan_out):
+    path = GeneratedPath(n_input, n_units, fan_out, seed=3)
+    code = SparseCode.random(n_input, min(11, n_input), rng)
+    expected = np.zeros(n_units)
+    for cell in code.active:
+        expected[path.wiring.targets(cell)] += 1
+    assert expected.sum() == len(code) * fan_out
+    np.testing.assert_array_equal(path.drive_of(code), expected)
+    np.testing.assert_array_equal(path.drive(code.to_dense(np.float32)[None])[0], expected)
+    with pytest.raises(ConfigError, match="entorhinal code"):
+        path.drive_of(SparseCode.random(n_input + 1, 2, rng))
+
+
+@pytest.mark.compiled
+def test_a_generated_path_gives_the_same_drive_on_any_number_of_threads(rng):
+    code = SparseCode.random(5000, 500, rng)
+    drives = [GeneratedPath(5000, 40_000, 3000, 1, threads).drive_of(code) for threads in (1, 2)]
+    assert drives[0].any()
+    np.testing.assert_array_equal(*drives)
+
+
+def test_a_stored_path_is_the_expansion(rng):
+    path = StoredPath(30, 20, 5, rng)
+    activity = rng.random((2, 30)).astype(np.float32)
+    expected = np.zeros((2, 20))
+    for i, row in enumerate(path.synapses.targets):
+        expected[:, row] += activity[:, [i]]
+    np.testing.assert_allclose(path.drive(activity), expected, rtol=1e-5)  # float32
