@@ -92,6 +92,7 @@ def test_without_learning_in_ca1_nothing_is_read_out(born, config, rng):
     assert found.pattern.overlap(pattern) < 0.3  # but it finds no way back.
 
 
+@pytest.mark.compiled
 def test_the_gyrus_separates_what_ca3_alone_would_blend(born, rng):
     """With a few CA3 cells driven directly, similar patterns share more of their codes."""
     overlaps = {}
@@ -107,6 +108,7 @@ def test_the_gyrus_separates_what_ca3_alone_would_blend(born, rng):
     assert overlaps[True] < overlaps[False]
 
 
+@pytest.mark.compiled
 def test_what_is_known_is_not_new(born, rng):
     circuit, patterns = born(), draw(12, rng)
     assert circuit.novelty(patterns[0]) > 0.8  # Before anything is stored.
@@ -159,6 +161,7 @@ def test_a_release_leaves_the_others_as_if_it_had_never_been_stored(born, rng):
         np.testing.assert_array_equal(first.state[name], values, err_msg=name)
 
 
+@pytest.mark.compiled
 def test_bursts_from_noise_bring_stored_patterns_back(born, rng):
     circuit, patterns = born(), draw(4, rng)
     for pattern in patterns:
@@ -168,6 +171,7 @@ def test_bursts_from_noise_bring_stored_patterns_back(born, rng):
     assert np.mean(np.array(best) > 0.95) > 0.8
 
 
+@pytest.mark.compiled
 def test_a_saved_hippocampus_recalls_as_the_one_that_was_saved(born, rng):
     first, second = born(Instar()), born(Instar())
     patterns = draw(5, rng)
@@ -230,6 +234,7 @@ def test_an_association_scores_by_the_log_odds_of_counts(rng):
     np.testing.assert_allclose(association.rates(), 0.25)
 
 
+@pytest.mark.compiled
 def test_ca1_finds_the_way_back_and_feels_the_mismatch(rng, small):
     ca1 = PatternCA1(PatternCA1Config(512, 0.05), 400, N_INPUT, rng)
     patterns = draw(12, rng)
