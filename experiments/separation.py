@@ -304,8 +304,8 @@ def plot(result: Result, axes: Axes) -> None:
             np.nan_to_num([each.high for each in intervals]),
             arm,
         )
-    label(axes.xaxis, "input overlap", "shared active cells")
-    label(axes.yaxis, "output overlap", "shared active cells")
+    label(axes.xaxis, "input overlap", "share of active cells in common")
+    label(axes.yaxis, "output overlap", "share of active cells in common")
     axes.set_title(f"{100 * config.sparsity:g} % of granule cells active")
     axes.legend(fontsize=8)
 

@@ -48,17 +48,21 @@ class Config:
         Factor from load to load.
     n_probes : int
         Patterns tested at each load.
+    fewest : float
+        A point counts for the slopes only if that many synapses of a cell are active in a pattern:
+        with fewer there is no signal, whatever the interference.
     seeds : tuple of int
     """
 
-    activations: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-    connections: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 1.0)
+    activations: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.5)
+    connections: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
     n_units: int = 1000
     readout: str = "covariance"
     cue: float = 0.7
     criterion: float = 0.8
     growth: float = 1.3
     n_probes: int = 20
+    fewest: float = 10.0
     seeds: tuple[int, ...] = tuple(range(5))
 
     def __post_init__(self) -> None:
@@ -85,11 +89,17 @@ class Result:
     config: Config
     capacity: NDArray[np.float64]
 
+    def reached(self) -> NDArray[np.bool_]:
+        """Return where enough synapses of a cell are active, ``(n_activations, n_connections)``."""
+        config = self.config
+        active = np.outer(config.activations, config.connections) * config.n_units
+        return active >= config.fewest
+
     def exponents(self, per_synapse: bool = False) -> tuple[Interval, Interval]:
         """Return the slopes of log capacity over log activation and log connection.
 
-        Least squares over the grid up to an activation of 0.2, seed by seed; beyond it activity is
-        not sparse.
+        Least squares, seed by seed, over the points that are `reached` and up to an activation of
+        0.2; beyond it activity is not sparse.
 
         Parameters
         ----------
@@ -97,34 +107,39 @@ class Result:
             Divide the capacity by the synapses of a cell first.
         """
         config = self.config
-        sparse = np.array(config.activations) <= 0.2
-        a, c = np.meshgrid(
-            np.log(np.array(config.activations)[sparse]), np.log(config.connections), indexing="ij"
-        )
-        design = np.column_stack([np.ones(a.size), a.ravel(), c.ravel()])
+        a, c = np.meshgrid(np.log(config.activations), np.log(config.connections), indexing="ij")
+        used = self.reached() & (a <= np.log(0.2) + 1e-9)
+        design = np.column_stack([np.ones(used.sum()), a[used], c[used]])
         slopes = []
         for grid in self.capacity:
-            y = np.log(grid[sparse]) - (c if per_synapse else 0.0)
-            slopes.append(np.linalg.lstsq(design, y.ravel(), rcond=None)[0][1:])
+            y = np.log(grid[used]) - (c[used] if per_synapse else 0.0)
+            slopes.append(np.linalg.lstsq(design, y, rcond=None)[0][1:])
         first, second = np.transpose(slopes)
         return mean_interval(first), mean_interval(second)
 
     def shares(self) -> dict[str, float]:
-        """Return the shares of the variance of log capacity per synapse, a two-way analysis.
+        """Return what explains the variance of log capacity per synapse, by factors.
 
-        Main effects of activation and of connection, their interaction, and the rest (seeds).
+        R squared of each factor alone and of both without interaction, over the points `reached`
+        and all seeds.
         """
-        y = np.log(self.capacity / np.array(self.config.connections))
-        mean, cells = y.mean(), y.mean(axis=0)
-        rows, columns = cells.mean(axis=1), cells.mean(axis=0)
-        interaction = cells - rows[:, None] - columns[None] + mean
-        total = float(((y - mean) ** 2).mean())
-        return {
-            "activation": float(((rows - mean) ** 2).mean()) / total,
-            "connection": float(((columns - mean) ** 2).mean()) / total,
-            "interaction": float((interaction**2).mean()) / total,
-            "seeds": float(((y - cells) ** 2).mean()) / total,
+        used = self.reached()
+        y = np.log(self.capacity / np.array(self.config.connections))[:, used].ravel()
+        rows, columns = (
+            np.tile(index[used], len(self.capacity)) for index in np.indices(used.shape)
+        )
+        by_row = rows[:, None] == np.arange(used.shape[0])
+        by_column = columns[:, None] == np.arange(used.shape[1])
+        designs = {
+            "activation": by_row,
+            "connection": by_column,
+            "both": np.hstack((by_row, by_column)),
         }
+        shares = {}
+        for name, design in designs.items():
+            fit = design @ np.linalg.lstsq(design.astype(float), y, rcond=None)[0]
+            shares[name] = 1.0 - float(((y - fit) ** 2).sum() / ((y - y.mean()) ** 2).sum())
+        return shares
 
     def metrics(self) -> dict[str, float]:
         """Return the flat numbers of the command's ``--json``."""
