@@ -226,6 +226,15 @@ def plot(result: Result, axes: Axes) -> None:
             np.nan_to_num([each.high for each in intervals]),
             arm,
         )
+    axes.axvline(25, color="0.6", linestyle=":", linewidth=1)
+    axes.text(
+        24.5,
+        0.5,
+        "Nakazawa et al. (2002):\nknock-out impaired when most\ncues are gone, normal with all",
+        fontsize=8,
+        color="0.3",
+        va="center",
+    )
     axes.invert_xaxis()
     axes.set_ylim(-0.03, 1.03)
     label(axes.xaxis, "cue", "% of the pattern's cells")

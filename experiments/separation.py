@@ -1,7 +1,7 @@
 """Pattern separation: how alike the dentate codes of two inputs are, given how alike the inputs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -308,20 +308,3 @@ def plot(result: Result, axes: Axes) -> None:
     label(axes.yaxis, "output overlap", "share of active cells in common")
     axes.set_title(f"{100 * config.sparsity:g} % of granule cells active")
     axes.legend(fontsize=8)
-
-
-def sparsity_sweep(
-    config: Config, sparsities: tuple[float, ...], share: float
-) -> dict[float, NDArray[np.float64]]:
-    """Return the output overlap of the random control at one input overlap, a value a seed."""
-    return {
-        sparsity: np.array(
-            [
-                run_arm(replace(config, sparsity=sparsity, shares=(share,)), RANDOM, seed).overlap[
-                    0
-                ]
-                for seed in config.seeds
-            ]
-        )
-        for sparsity in sparsities
-    }
