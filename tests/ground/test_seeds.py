@@ -1,0 +1,47 @@
+"""Jobs in processes give what they give here, in order."""
+
+import os
+
+import pytest
+
+from neurosim.errors import ConfigError
+from neurosim.seeds import in_processes
+
+
+def power(base, exponent):
+    return base**exponent
+
+
+def fail(number):
+    raise ConfigError(f"job {number} failed")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_the_order_of_the_jobs_whatever_the_workers(workers):
+    ticks = []
+    jobs = [(k, 2) for k in range(5)]
+    # A function of an importable module: tests are not importable in a new process.
+    function = pow if workers > 1 else power
+    results = in_processes(function, jobs, workers, lambda: ticks.append(1))
+    assert results == [0, 1, 4, 9, 16]
+    assert len(ticks) == 5
+
+
+def test_each_process_computes_on_one_thread_and_the_parent_keeps_its_own():
+    before = dict(os.environ)
+    threads = in_processes(os.getenv, [("OMP_NUM_THREADS",), ("NUMBA_NUM_THREADS",)], 2)
+    assert threads == ["1", "1"]
+    assert dict(os.environ) == before
+
+
+def test_an_error_of_a_job_is_raised_here():
+    with pytest.raises(ConfigError, match="job 0 failed"):
+        in_processes(fail, [(0,), (1,)], 1)
+    with pytest.raises(ValueError):
+        in_processes(int, [("1",), ("x",)], 2)
+
+
+def test_no_jobs_give_no_results_and_negative_workers_are_refused():
+    assert in_processes(power, []) == []
+    with pytest.raises(ConfigError, match=r"in_processes\.workers: expected"):
+        in_processes(power, [(1, 1)], -1)
