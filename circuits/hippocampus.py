@@ -305,7 +305,7 @@ class Hippocampus:
         if not self.config.separation:
             return [SparseCode.from_dense(row) for row in layer], layer
         z = self.dentate.normalised(layer)
-        return [SparseCode.winners(row, self.config.dentate.k) for row in z], z
+        return [self.dentate.inhibition.winners(row) for row in z], z
 
     def _states(self, items: Sequence[int], index: SparseCode | None) -> tuple[SparseCode, ...]:
         granules, z = self._mossy_input(self.entorhinal.encode(items))

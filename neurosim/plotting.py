@@ -28,6 +28,18 @@ _COLOUR_OF_ARM = {
     "no gate": "#CC79A7",
     "dense codes": "#009E73",
     "no sleep": "#000000",
+    # The hippocampus with its parts and mechanisms; what is never drawn together may share.
+    "intact": "#0072B2",
+    "all mechanisms": "#0072B2",
+    "random k-WTA": "#D55E00",
+    "raw k-WTA": "#D55E00",
+    "no CA3 NMDA receptors": "#D55E00",
+    "raw, ties by chance": "#E69F00",
+    "homeostasis": "#56B4E9",
+    "learning": "#009E73",
+    "only the young learn": "#CC79A7",
+    "no CA1 learning": "#CC79A7",
+    "no dentate gyrus": "#000000",
 }
 # Paul Tol's muted scheme, which stays apart from the above in hue and for the colour-blind.
 _COLOURS_OF_OTHERS = (
