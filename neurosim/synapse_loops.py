@@ -1,0 +1,229 @@
+"""The loops over synapses, written out for a rule's formula and compiled.
+
+A rule is the formula of one synapse. Here it is put into the loop that a person would write for it
+by hand: only the signals it names are loaded, those of a row are loaded once a row. The text is
+made in memory and compiled once a process, never cached on disk, so that an edit of a rule is
+always seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any
+
+import numba
+
+from neurosim.ledger import operations
+from neurosim.rule import Rule, arguments, check_rule
+
+_SEEN = "pre, post, weights, own, pre_traces, post_traces, error, drive"
+ROWS = f"cells, rows, targets, {_SEEN}"
+COLUMNS = f"cells, rows, starts, sources, slots, skip, {_SEEN}"
+_REST = "modulator, dt, low, high, parameters"
+
+
+@dataclass(frozen=True)
+class Loops:
+    """The loops of one rule.
+
+    Parameters
+    ----------
+    full : callable
+        Over all targets of some presynaptic cells, where every cell is a target.
+    listed : callable
+        The same with a list of targets, ascending.
+    columns : callable
+        Over all sources of some postsynaptic cells.
+    advance_pre, advance_post : callable
+        One step of the traces of cells.
+    operations, own_bytes : int
+        Multiply-adds of a visit; bytes a visit reads and writes beside the weight.
+    """
+
+    full: Callable[..., Any]
+    listed: Callable[..., Any]
+    columns: Callable[..., Any]
+    advance_pre: Callable[..., Any]
+    advance_post: Callable[..., Any]
+    operations: int
+    loads: int
+
+
+@lru_cache(maxsize=256)
+def loops_of(rule: type[Rule], compiled: bool = True) -> Loops:
+    """Write and compile the loops of a rule.
+
+    Parameters
+    ----------
+    rule : subclass of Rule
+    compiled : bool
+        False leaves the same loops to the interpreter; the audit does.
+
+    Raises
+    ------
+    ConfigError
+        If a formula asks for something that a synapse cannot know.
+    """
+    check_rule(rule)
+    space = {f.__name__: _made(f, compiled) for f in rule.formulas()}
+
+    def build(text: str) -> Callable[..., Any]:
+        scope = dict(space)
+        exec(compile(text, f"<{rule.__name__}>", "exec"), scope)  # noqa: S102
+        return _made(scope["kernel"], compiled)
+
+    work = sum(operations(formula) for formula in rule.formulas())
+    return Loops(
+        *(build(text) for text in texts(rule).values()),
+        operations=work,
+        loads=_loads(rule),
+    )
+
+
+def texts(rule: type[Rule]) -> dict[str, str]:
+    """Return the source text of the loops of a rule by kind."""
+    return {
+        "full": _rows(rule, "k"),
+        "listed": _rows(rule, "targets[row, k]"),
+        "columns": _columns(rule),
+        "advance_pre": _advance(rule, "pre"),
+        "advance_post": _advance(rule, "post"),
+    }
+
+
+def _made(function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
+    return numba.njit(error_model="numpy")(function) if compiled else function
+
+
+class _Names:
+    """How the arguments of a rule's formulas are called within a loop."""
+
+    def __init__(self, rule: type[Rule]) -> None:
+        self.rule = rule
+        self.parameters = [field.name for field in fields(rule)]  # type: ignore[arg-type]
+        self.used = {name for formula in rule.formulas() for name in arguments(formula)}
+
+    def hoisted(self) -> list[str]:
+        return [f"p_{n} = parameters[{k}]" for k, n in enumerate(self.parameters) if n in self.used]
+
+    def of_pre(self) -> list[str]:
+        lines = ["x_pre = pre[i]"] if "pre" in self.used else []
+        return lines + self._traces("pre", "i")
+
+    def of_post(self) -> list[str]:
+        lines = [
+            f"x_{name} = {name}[j]"
+            for name in ("post", "error", "drive")
+            if name in self.used or (name == "post" and "explained" in self.used)
+        ]
+        return lines + self._traces("post", "j")
+
+    def call(self, name: str) -> str:
+        words = []
+        for argument in arguments(getattr(self.rule, name)):
+            if argument in self.parameters:
+                words.append(f"p_{argument}")
+            elif argument in ("modulator", "dt"):
+                words.append(argument)
+            else:
+                words.append(f"x_{argument}")
+        return f"{name}({', '.join(words)})"
+
+    def _traces(self, side: str, index: str) -> list[str]:
+        names = getattr(self.rule, f"{side}_traces")
+        return [
+            f"x_{name} = {side}_traces[{k}, {index}]"
+            for k, name in enumerate(names)
+            if name in self.used
+        ]
+
+
+def _visit(rule: type[Rule], names: _Names, weight: str, own: str) -> list[str]:
+    """Return the lines for one synapse."""
+    own_of = {name: f"own[{k}, {own}]" for k, name in enumerate(rule.own_traces)}
+    lines = [f"x_weight = {weight}"] + [f"x_{n} = {place}" for n, place in own_of.items()]
+    step = [f"y_{n} = {names.call(n)}" for n in own_of]
+    keep = [f"x_{n} = y_{n}" for n in own_of]
+    if "explained" in names.used:
+        lines += ["x_explained += x_post * x_weight"]
+    lines += step + keep if rule.traces_first else []
+    lines += [
+        f"dw = {names.call('change')}",
+        "new = min(max(x_weight + dw, low), high)",
+        "changed += new != x_weight",
+        "broken += dw - dw != 0.0",
+        f"{weight} = new",
+    ]
+    lines += [] if rule.traces_first else step + keep
+    return lines + [f"{place} = x_{n}" for n, place in own_of.items()]
+
+
+def _rows(rule: type[Rule], target: str) -> str:
+    if rule.acts_on == "cell":
+        return f"def kernel({ROWS}, {_REST}):\n    return 0, 0\n"
+    names = _Names(rule)
+    row = [
+        "i = cells[n]",
+        "row = rows[n]",
+        *names.of_pre(),
+        *(["x_explained = 0.0"] if "explained" in names.used else []),
+        "for k in range(weights.shape[1]):",
+    ]
+    body = [f"j = {target}", *names.of_post(), *_visit(rule, names, "weights[i, k]", "i, k")]
+    return _text(ROWS, [*names.hoisted(), "changed = 0", "broken = 0"], row, body)
+
+
+def _columns(rule: type[Rule]) -> str:
+    if rule.acts_on == "cell":
+        return f"def kernel({COLUMNS}, {_REST}):\n    return 0, 0, 0\n"
+    names = _Names(rule)
+    row = [
+        "j = cells[n]",
+        "row = rows[n]",
+        *names.of_post(),
+        "for m in range(starts[row], starts[row + 1]):",
+    ]
+    body = [
+        "i = sources[m]",
+        "if skip and pre[i] != 0.0:",
+        "    continue",
+        "s = slots[m]",
+        "visited += 1",
+        *names.of_pre(),
+        *(["x_explained = 0.0"] if "explained" in names.used else []),
+        *_visit(rule, names, "weights[s]", "s"),
+    ]
+    head = [*names.hoisted(), "changed = 0", "broken = 0", "visited = 0"]
+    return _text(COLUMNS, head, row, body, "changed, broken, visited")
+
+
+def _text(
+    arguments_: str, head: list[str], row: list[str], body: list[str],
+    result: str = "changed, broken",
+) -> str:  # fmt: skip
+    lines = [f"def kernel({arguments_}, {_REST}):", *("    " + line for line in head)]
+    lines += ["    for n in range(cells.size):", *("        " + line for line in row)]
+    lines += ["            " + line for line in body]
+    return "\n".join([*lines, f"    return {result}", ""])
+
+
+def _advance(rule: type[Rule], side: str) -> str:
+    traces = getattr(rule, f"{side}_traces")
+    head = f"def kernel({side}, {side}_traces, error, drive, modulator, dt, parameters):\n"
+    if not traces:
+        return head + "    return\n"
+    names = _Names(rule)
+    index = "i" if side == "pre" else "j"
+    lines = ["    " + line for line in names.hoisted()]
+    lines += [f"    for {index} in range({side}_traces.shape[1]):"]
+    inner = names.of_pre() if side == "pre" else names.of_post()
+    inner += [f"y_{name} = {names.call(name)}" for name in traces]
+    inner += [f"{side}_traces[{k}, {index}] = y_{name}" for k, name in enumerate(traces)]
+    return head + "\n".join([*lines, *("        " + line for line in inner), ""])
+
+
+def _loads(rule: type[Rule]) -> int:
+    """Return how many numbers of the postsynaptic cell a visit along a row loads."""
+    return len(_Names(rule).of_post())
