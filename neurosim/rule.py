@@ -165,6 +165,11 @@ def check_rule(rule: type[Rule]) -> None:
         "post": {"post", "drive", "error", *rule.post_traces} | common,
         "own": {*SIGNALS, *rule.traces()} | common,
     }
+    if "explained" in rule.knows and rule.acts_on not in ("all", "pre"):
+        raise ConfigError.expected(
+            rule, "acts_on", "'all' or 'pre' for a rule that knows what is explained",
+            rule.acts_on, "say 'all'",
+        )  # fmt: skip
     places = [("own", "change")] if rule.acts_on != "cell" else []
     for place in ("pre", "post", "own"):
         places += [(place, name) for name in getattr(rule, f"{place}_traces")]

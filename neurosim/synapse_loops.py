@@ -38,8 +38,11 @@ class Loops:
         Over all sources of some postsynaptic cells.
     advance_pre, advance_post : callable
         One step of the traces of cells.
-    operations, own_bytes : int
-        Multiply-adds of a visit; bytes a visit reads and writes beside the weight.
+    operations, pre_operations, post_operations : int
+        Multiply-adds of a visit, and of a step of the traces of a cell.
+    pre_loads, post_loads : int
+        Numbers of the presynaptic cell a visit in a column loads, and of the postsynaptic cell a
+        visit in a row.
     """
 
     full: Callable[..., Any]
@@ -48,7 +51,10 @@ class Loops:
     advance_pre: Callable[..., Any]
     advance_post: Callable[..., Any]
     operations: int
-    loads: int
+    pre_operations: int
+    post_operations: int
+    pre_loads: int
+    post_loads: int
 
 
 @lru_cache(maxsize=256)
@@ -74,11 +80,17 @@ def loops_of(rule: type[Rule], compiled: bool = True) -> Loops:
         exec(compile(text, f"<{rule.__name__}>", "exec"), scope)  # noqa: S102
         return _made(scope["kernel"], compiled)
 
-    work = sum(operations(formula) for formula in rule.formulas())
+    def work(names: tuple[str, ...]) -> int:
+        return sum(operations(getattr(rule, name)) for name in names)
+
+    visit = rule.own_traces if rule.acts_on == "cell" else ("change", *rule.own_traces)
     return Loops(
-        *(build(text) for text in texts(rule).values()),
-        operations=work,
-        loads=_loads(rule),
+        **{kind: build(text) for kind, text in texts(rule).items()},  # type: ignore[arg-type]
+        operations=work(visit) + ("explained" in rule.knows),
+        pre_operations=work(rule.pre_traces),
+        post_operations=work(rule.post_traces),
+        pre_loads=len(_Names(rule).of_pre()),
+        post_loads=len(_Names(rule).of_post()),
     )
 
 
@@ -176,7 +188,7 @@ def _rows(rule: type[Rule], target: str) -> str:
 
 
 def _columns(rule: type[Rule]) -> str:
-    if rule.acts_on == "cell":
+    if rule.acts_on not in ("post", "either"):
         return f"def kernel({COLUMNS}, {_REST}):\n    return 0, 0, 0\n"
     names = _Names(rule)
     row = [
@@ -192,7 +204,6 @@ def _columns(rule: type[Rule]) -> str:
         "s = slots[m]",
         "visited += 1",
         *names.of_pre(),
-        *(["x_explained = 0.0"] if "explained" in names.used else []),
         *_visit(rule, names, "weights[s]", "s"),
     ]
     head = [*names.hoisted(), "changed = 0", "broken = 0", "visited = 0"]
@@ -222,8 +233,3 @@ def _advance(rule: type[Rule], side: str) -> str:
     inner += [f"y_{name} = {names.call(name)}" for name in traces]
     inner += [f"{side}_traces[{k}, {index}] = y_{name}" for k, name in enumerate(traces)]
     return head + "\n".join([*lines, *("        " + line for line in inner), ""])
-
-
-def _loads(rule: type[Rule]) -> int:
-    """Return how many numbers of the postsynaptic cell a visit along a row loads."""
-    return len(_Names(rule).of_post())

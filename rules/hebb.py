@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from neurosim.rule import Event, Rule
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
