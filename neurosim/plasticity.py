@@ -366,8 +366,7 @@ class _Wiring:
             size = self._rows.size
             for start in range(0, cells.size, size):
                 some = cells[start : start + size]
-                for row, cell in enumerate(some):
-                    kernels.targets(self.connectivity.wires, cell, self._targets[row])
+                _generate(self.connectivity.wires, some, self._targets)
                 yield some, self._rows[: some.size], self._targets
 
     def columns(self, cells: NDArray[np.int64]) -> Any:
@@ -407,6 +406,12 @@ def _transposed(index: NDArray[Any], n_post: int) -> tuple[NDArray[np.int64], ..
     order = np.argsort(flat, kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(flat, minlength=n_post))])
     return starts.astype(np.int64), order // index.shape[1], order
+
+
+@numba.njit  # Not cached: it calls a kernel of another file.
+def _generate(wires, cells, out):
+    for n in range(cells.size):
+        kernels.targets(wires, cells[n], out[n])
 
 
 @numba.njit(cache=True)
