@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from neurosim.errors import CapacityError
 
 # The kernel counts kibibytes on Linux and bytes on macOS.
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -74,6 +77,31 @@ class ResourceMeter:
 
     def _end(self) -> tuple[float, float, float]:
         return self._stop if self._stop is not None else _now()
+
+
+def available_memory() -> int:
+    """Return the memory that can be had without swapping [bytes]."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if "MemAvailable" in line)
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def require_memory(n_bytes: int, what: str) -> None:
+    """Refuse, before anything is allocated, what does not fit into memory.
+
+    Raises
+    ------
+    CapacityError
+        Saying how much is needed and how much there is.
+    """
+    free = available_memory()
+    if n_bytes > free:
+        raise CapacityError(
+            f"memory: expected {n_bytes / 1e9:.2f} GB for {what}, got {free / 1e9:.2f} GB free; "
+            f"use fewer cells, a smaller fan-in or fewer bits"
+        )
 
 
 def _now() -> tuple[float, float, float]:

@@ -91,7 +91,7 @@ def test_every_cortex_keeps_the_contract_of_a_cortex(language_cortex):
 
 
 def test_every_hippocampus_keeps_the_contract_of_a_hippocampus(newborn):
-    found = implementations("store", "replay", "release")
+    found = implementations("store", "replay", "release", "depth")
     assert type(newborn) in found
     assert isinstance(newborn, contracts.Hippocampus)
     check_signatures(found, contracts.Hippocampus)

@@ -1,0 +1,109 @@
+"""Read-outs: what the count of one synapse says about its cell, given what chance would count.
+
+A count w of a synapse whose cells' loads let chance expect lambda is worth
+
+- willshaw: ``[w > 0] - theta``, theta between the share q = 1 - exp(-lambda) of potentiated
+  synapses that a cell has anyway and the 1 of a member;
+- covariance: ``w - lambda``;
+- bayesian: ``log(1 - r + r P(w | lambda, one more) / P(w | lambda))``, the log odds that the cell
+  belongs to the pattern, where r is the trust that the presynaptic cell does. Counts are Poisson,
+  so the ratio is w / lambda: the weight of BCPNN, log p_ij / (p_i p_j). A count at its bound stands
+  for all above.
+
+References
+----------
+Willshaw, Buneman & Longuet-Higgins (1969) Nature 222:960; Buckingham & Willshaw (1993) Network
+4:441 (threshold relative to the active inputs); Tsodyks & Feigelman (1988) Europhys. Lett. 6:101
+(covariance); Lansner & Ekeberg (1989) Int. J. Neural Syst. 1:77 (Bayesian). The trust is ours.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.errors import ConfigError
+
+Readout = Literal["willshaw", "covariance", "bayesian"]
+READOUTS: tuple[str, ...] = get_args(Readout)
+
+STEPS_AN_OCTAVE = 32
+"""Loads are told apart by 2 per cent."""
+
+SUREST = 1e-4
+"""What is left of doubt in a source that is trusted fully."""
+
+
+def classes(use: NDArray[np.floating]) -> tuple[NDArray[np.int64], int]:
+    """Sort cells by the logarithm of their load.
+
+    Parameters
+    ----------
+    use : (n_units,) float
+        Times each cell was stored as active; less than half a time counts as half.
+
+    Returns
+    -------
+    (n_units,) int64 and int
+        Class from 0 on, and the class number that 0 stands for.
+    """
+    steps = np.rint(STEPS_AN_OCTAVE * np.log2(np.maximum(use, 0.5))).astype(np.int64)
+    first = int(steps.min())
+    return steps - first, first
+
+
+def expected_counts(first: int, n_classes: int, n_stored: float) -> NDArray[np.float64]:
+    """Return what chance counts in each class of synapse: ``pre_use * post_use / n_stored``."""
+    steps = first + np.arange(n_classes)
+    counts: NDArray[np.float64] = np.exp2(steps / STEPS_AN_OCTAVE) / max(n_stored, 1.0)
+    return counts
+
+
+def table(
+    readout: str, expected: NDArray[np.float64], most: int, trust: float
+) -> NDArray[np.float64]:
+    """Return what each count is worth.
+
+    Parameters
+    ----------
+    readout : {"willshaw", "covariance", "bayesian"}
+    expected : (n_classes,) float [counts]
+        What chance would count, lambda.
+    most : int
+        Bound of the counts.
+    trust : float
+        Share of the active presynaptic cells believed to be right, 0..1.
+
+    Returns
+    -------
+    (n_classes, most + 1) float
+    """
+    counts = np.arange(most + 1)
+    if readout == "covariance":
+        return counts - np.minimum(expected, most)[:, None]
+    if readout == "willshaw":
+        used = -np.expm1(-expected)[:, None]
+        return (counts > 0) - (used + (1.0 - used) * (1.0 + trust) / 2.0)
+    if readout == "bayesian":
+        ratio = counts / expected[:, None]
+        at_bound = _tail(expected, most)
+        seen = at_bound > 1e-280  # Below that both tails vanish, and their ratio is w / lambda.
+        ratio[seen, most] = _tail(expected[seen], most - 1) / at_bound[seen]
+        believed = min(trust, 1.0 - SUREST)
+        odds: NDArray[np.float64] = np.log1p(-believed + believed * ratio)
+        return odds
+    raise ConfigError.expected(
+        "readouts", "readout", f"one of {', '.join(READOUTS)}", readout, "choose one"
+    )
+
+
+def _tail(expected: NDArray[np.float64], least: int) -> NDArray[np.float64]:
+    """Return the chance of a Poisson count of at least `least`."""
+    from scipy.special import gammainc
+
+    if least <= 0:
+        return np.ones_like(expected)
+    tail: NDArray[np.float64] = gammainc(least, expected)
+    return tail

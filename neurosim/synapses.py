@@ -1,0 +1,455 @@
+"""Synapses: the weights of a wiring, and the only place where they change.
+
+`CountSynapses` count coincidences in 1, 4 or 8 bits; `FloatSynapses` hold any strength. Both take
+any `Connectivity`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim import kernels
+from neurosim.codes import SparseCode
+from neurosim.connectivity import Connectivity
+from neurosim.errors import ConfigError, CorruptFileError
+from neurosim.resources import require_memory
+
+Indices = NDArray[np.int64]
+
+_LARGEST_SUM = 2**31 - 1
+_FINEST = 1 << 16
+_SYNAPSES_A_CALL = 1 << 27
+"""So that a kernel returns within half a second and Ctrl-C is heard."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one write did.
+
+    Parameters
+    ----------
+    n_events : int
+        Synapses whose two cells were active.
+    n_lost : int
+        Steps that were not taken because a count was at its bound.
+    """
+
+    n_events: int
+    n_lost: int
+
+
+class _Synapses:
+    """What all synapses of a wiring can do, whatever their weights are."""
+
+    def __init__(self, connectivity: Connectivity, threads: int = 1) -> None:
+        self.connectivity = connectivity
+        self.threads = threads
+
+    def push(
+        self, pre: SparseCode, gain: NDArray[Any] | None = None, dtype: type = np.float32
+    ) -> NDArray[Any]:
+        """Sum the gains of the active cells connected to each target, whatever the weights.
+
+        Parameters
+        ----------
+        pre : SparseCode of n_pre
+        gain : (n_pre,) float, optional
+            How much each presynaptic cell counts; ones by default.
+        dtype : type
+            Of the result ``(n_post,)``.
+        """
+        return push(self.connectivity, pre, gain, dtype, self.threads)
+
+    def coincident(self, pre: SparseCode, post: SparseCode) -> Indices:
+        """Return the flat indices ``cell * fan_out + slot`` of synapses with both cells active."""
+        wires, fan_out = self.connectivity.wires, self.connectivity.fan_out
+        slots, keys = self._meeting(pre, post)
+        out = np.empty(len(pre) * len(post), dtype=np.int64)
+        n = kernels.coincident(wires, fan_out, pre.active, post.active, slots, keys, out)
+        return out[:n].copy()
+
+    def _meeting(self, pre: SparseCode, post: SparseCode) -> tuple[Indices, NDArray[np.uint32]]:
+        _check(self, pre, self.connectivity.n_pre, "pre")
+        _check(self, post, self.connectivity.n_post, "post")
+        slots = self.connectivity.slots(post.active)
+        return slots, self.connectivity.keys(post.active, slots)
+
+
+class CountSynapses(_Synapses):
+    """Synapses that count coincidences, each within 0..2^bits - 1.
+
+    Beside its counts every cell knows its own load: how often it was active while something was
+    stored. ``pre_use_i post_use_j / n_stored`` is then the count that chance gives synapse ij.
+
+    Parameters
+    ----------
+    connectivity : Connectivity
+    bits : int
+        1, 4 or 8; 4-bit counts lie two a byte, 1-bit counts eight a byte.
+    recurrent : bool
+        A cell's synapse on itself stays silent.
+    threads : int
+        For the kernels; results do not depend on it.
+
+    Attributes
+    ----------
+    weights : (n_pre, ceil(fan_out * bits / 8)) uint8 [counts]
+        Packed; `counts` unpacks them.
+    pre_use, post_use : (n_pre,), (n_post,) float64
+        Number of stored pairs each cell took part in.
+    n_stored : float
+        Pairs stored and not taken back; decay lowers it with the loads.
+
+    Raises
+    ------
+    ConfigError
+        When the bits are not 1, 4 or 8.
+    CapacityError
+        When the memory of the machine does not hold the counts, before they are allocated.
+    """
+
+    def __init__(
+        self,
+        connectivity: Connectivity,
+        bits: int = 8,
+        recurrent: bool = False,
+        threads: int = 1,
+    ) -> None:
+        super().__init__(connectivity, threads)
+        shape = (connectivity.n_pre, row_bytes(self, connectivity.fan_out, bits))
+        self.bits, self.recurrent = bits, recurrent
+        require_memory(shape[0] * shape[1], f"{connectivity.n_synapses:,} synapses of {bits} bits")
+        self.weights = np.zeros(shape, dtype=np.uint8)
+        self.pre_use = np.zeros(connectivity.n_pre)
+        self.post_use = np.zeros(connectivity.n_post)
+        self.n_stored = 0.0
+
+    @property
+    def most(self) -> int:
+        """The largest count."""
+        return (1 << self.bits) - 1
+
+    def counts(self, first: int = 0, last: int | None = None) -> NDArray[np.uint8]:
+        """Return the counts ``(n_rows, fan_out)`` of the cells first..last, one a byte."""
+        rows, fan_out = self.weights[first:last], self.connectivity.fan_out
+        if self.bits == 8:
+            return rows
+        if self.bits == 4:
+            return np.stack([rows & 15, rows >> 4], axis=2).reshape(len(rows), -1)[:, :fan_out]
+        return np.unpackbits(rows, axis=1, count=fan_out, bitorder="little")
+
+    def read(self, pre: Indices, slot: Indices) -> NDArray[np.uint8]:
+        """Return the counts of single synapses, ``(n,)``, by cell and slot."""
+        shift = (slot * self.bits) % 8
+        packed = self.weights[pre, slot * self.bits // 8]
+        return (packed >> shift.astype(np.uint8)) & np.uint8(self.most)
+
+    def potentiate(self, pre: SparseCode, post: SparseCode, amount: int = 1) -> Change:
+        """Count a coincidence of two patterns in every synapse between them.
+
+        Parameters
+        ----------
+        pre, post : SparseCode
+        amount : int [counts]
+            Steps; a negative amount takes back. Exact as long as nothing was lost at a bound.
+        """
+        slots, keys = self._meeting(pre, post)
+        tally = np.zeros((len(pre), 2), dtype=np.int64)
+        with kernels.threads(self.threads):
+            kernels.potentiate(
+                self.connectivity.wires,
+                self.weights,
+                self.bits,
+                pre.active,
+                post.active,
+                slots,
+                keys,
+                int(amount),
+                self.recurrent,
+                tally,
+            )
+        self.pre_use[pre.active] += amount
+        self.post_use[post.active] += amount
+        self.n_stored += amount
+        n_events, n_lost = tally.sum(axis=0)
+        return Change(int(n_events), int(n_lost))
+
+    def strength(self, pre: SparseCode) -> NDArray[np.int64]:
+        """Sum the counts of the active cells' synapses onto each target ``(n_post,)``."""
+        table = np.arange(self.most + 1, dtype=np.int32)[None]
+        zeros = np.zeros(self.connectivity.n_pre, dtype=np.uint16)
+        return self._sum(pre, zeros, np.zeros(self.connectivity.n_post, np.uint16), table)
+
+    def score(
+        self,
+        pre: SparseCode,
+        pre_class: NDArray[np.integer],
+        post_class: NDArray[np.integer],
+        table: NDArray[np.floating],
+    ) -> NDArray[np.float64]:
+        """Sum what each active cell's count is worth to its target.
+
+        ``score_j = sum over active i connected to j of table[pre_class_i + post_class_j, w_ij]``
+
+        The values are rounded to fixed point, so that sums are exact in any order.
+
+        Parameters
+        ----------
+        pre : SparseCode
+        pre_class, post_class : (n_pre,), (n_post,) int
+            Which row of the table holds for a synapse is the sum of its cells' classes.
+        table : (n_classes, 2^bits) float
+
+        Returns
+        -------
+        (n_post,) float64
+        """
+        most = int(pre_class.max(initial=0)) + int(post_class.max(initial=0))
+        if table.shape[1] != self.most + 1 or len(table) <= most or pre_class.min(initial=0) < 0:
+            raise ConfigError.expected(
+                self,
+                "table",
+                f"at least {most + 1} rows of {self.most + 1} levels",
+                table.shape,
+                "build the table for these classes and bits",
+            )
+        fine = fixed_point(table, len(pre))
+        rounded = np.rint(table * fine).astype(np.int32)
+        return self._sum(pre, pre_class, post_class, rounded) / fine
+
+    def _sum(
+        self,
+        pre: SparseCode,
+        pre_class: NDArray[np.integer],
+        post_class: NDArray[np.integer],
+        table: NDArray[np.int32],
+    ) -> NDArray[np.int64]:
+        _check(self, pre, self.connectivity.n_pre, "pre")
+        out = np.zeros(self.connectivity.n_post, dtype=np.int32)
+        with kernels.threads(self.threads):
+            kernels.score(
+                self.connectivity.wires,
+                self.weights,
+                self.bits,
+                pre.active,
+                pre_class[pre.active].astype(np.uint16),
+                post_class.astype(np.uint16),
+                table,
+                out,
+            )
+        return out.astype(np.int64)
+
+    def decay(self, fraction: float, rng: np.random.Generator) -> None:
+        """Let each unit of each count fade with the same small chance.
+
+        Parameters
+        ----------
+        fraction : float
+            Chance of a unit to go, 0..1; loads fade with it.
+        rng : numpy.random.Generator
+            Seeds the draws.
+        """
+        if not 0.0 <= fraction <= 1.0:
+            raise ConfigError.expected(self, "fraction", "0..1", fraction, "give a share")
+        seed, bar = rng.integers(1 << 63, dtype=np.uint64), int(round(fraction * 2**32))
+        rows = max(1, _SYNAPSES_A_CALL // 8 // self.connectivity.fan_out)
+        with kernels.threads(self.threads):
+            for first in range(0, len(self.weights), rows):
+                block = self.weights[first : first + rows]
+                kernels.fade(block, self.bits, self.connectivity.fan_out, seed, first, bar)
+        for name in ("pre_use", "post_use", "n_stored"):
+            setattr(self, name, getattr(self, name) * (1.0 - fraction))
+
+    @property
+    def state(self) -> dict[str, NDArray[Any]]:
+        """The named arrays that make up the memory; the wiring is not among them."""
+        return {
+            "weights": self.weights,
+            "pre_use": self.pre_use,
+            "post_use": self.post_use,
+            "n_stored": np.array(self.n_stored),
+        }
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Take a saved state back.
+
+        Raises
+        ------
+        CorruptFileError
+            When an array is missing or of another shape or type.
+        """
+        own = self.state
+        check_state(self, own, state)
+        for name in ("weights", "pre_use", "post_use"):
+            own[name][...] = state[name]
+        self.n_stored = float(state["n_stored"])
+
+
+class FloatSynapses(_Synapses):
+    """Synapses of any strength.
+
+    Parameters
+    ----------
+    connectivity : Connectivity
+    dtype : type
+        float32 or float64.
+    threads : int
+        For the kernels.
+
+    Attributes
+    ----------
+    weights : (n_pre, fan_out) float
+    """
+
+    def __init__(
+        self, connectivity: Connectivity, dtype: type = np.float32, threads: int = 1
+    ) -> None:
+        super().__init__(connectivity, threads)
+        if np.dtype(dtype) not in (np.dtype(np.float32), np.dtype(np.float64)):
+            raise ConfigError.expected(self, "dtype", "float32 or float64", dtype, "use one")
+        n_bytes = connectivity.n_synapses * np.dtype(dtype).itemsize
+        require_memory(n_bytes, f"{connectivity.n_synapses:,} synapses of {np.dtype(dtype)}")
+        shape = (connectivity.n_pre, connectivity.fan_out)
+        self.weights: NDArray[Any] = np.zeros(shape, dtype=dtype)
+
+    def drive(self, pre: SparseCode, gain: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Send a pattern through the weights: ``(n_post,)`` of their type.
+
+        Parameters
+        ----------
+        pre : SparseCode of n_pre
+        gain : (n_pre,) float, optional
+            Rate of each presynaptic cell; ones by default.
+        """
+        _check(self, pre, self.connectivity.n_pre, "pre")
+        kind = self.weights.dtype
+        out = np.zeros(self.connectivity.n_post, dtype=kind)
+        gains = _gains(self, pre, gain, kind)
+        with kernels.threads(self.threads):
+            kernels.push_weights(self.connectivity.wires, self.weights, pre.active, gains, out)
+        return out
+
+    def change(
+        self,
+        slots: Indices,
+        delta: NDArray[Any],
+        low: float = -np.inf,
+        high: float = np.inf,
+    ) -> None:
+        """Add `delta` to the synapses at flat indices `slots`, each within low..high."""
+        flat = self.weights.reshape(-1)
+        flat[slots] = np.clip(flat[slots] + delta, low, high)
+
+    @property
+    def state(self) -> dict[str, NDArray[Any]]:
+        """The named arrays that make up the memory."""
+        return {"weights": self.weights}
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Take a saved state back; see `CountSynapses.restore`."""
+        check_state(self, self.state, state)
+        self.weights[...] = state["weights"]
+
+
+def push(
+    connectivity: Connectivity,
+    pre: SparseCode,
+    gain: NDArray[Any] | None = None,
+    dtype: type = np.float32,
+    threads: int = 1,
+) -> NDArray[Any]:
+    """Sum the gains of the active cells connected to each target: weights of one.
+
+    Parameters
+    ----------
+    connectivity : Connectivity
+    pre : SparseCode of n_pre
+    gain : (n_pre,) float, optional
+        Ones by default.
+    dtype : type
+        Of the result; uint16 is enough to count up to 65,535 partners.
+    threads : int
+        Results do not depend on it.
+
+    Returns
+    -------
+    (n_post,) dtype
+    """
+    _check("push", pre, connectivity.n_pre, "pre")
+    gains = _gains("push", pre, gain, np.dtype(dtype))
+    out: NDArray[Any] = np.zeros(connectivity.n_post, dtype=dtype)
+    cells = max(1, _SYNAPSES_A_CALL // connectivity.fan_out)
+    with kernels.threads(threads):
+        for first in range(0, len(pre), cells):
+            part = slice(first, first + cells)
+            kernels.push(connectivity.wires, pre.active[part], gains[part], out)
+    return out
+
+
+def row_bytes(owner: object, fan_out: int, bits: int) -> int:
+    """Return the bytes of one cell's packed counts."""
+    if bits not in (1, 4, 8):
+        raise ConfigError.expected(owner, "bits", "1, 4 or 8", bits, "choose one of them")
+    return -(-fan_out * bits // 8)
+
+
+def fixed_point(table: NDArray[np.floating], n_active: int) -> int:
+    """Return the power of two by which `n_active` values of a table fit into 31 bits."""
+    largest = float(np.abs(table).max(initial=0.0)) * max(n_active, 1)
+    fine = _FINEST
+    while fine > 1 and largest * fine >= _LARGEST_SUM:
+        fine //= 2
+    if largest * fine >= _LARGEST_SUM:
+        raise ConfigError.expected(
+            "CountSynapses", "table", "sums below 2^31", largest, "scale its values down"
+        )
+    return fine
+
+
+def check_state(
+    owner: object, own: dict[str, NDArray[Any]], state: dict[str, NDArray[Any]]
+) -> None:
+    """Refuse a state of other names, shapes or types than `own`.
+
+    Raises
+    ------
+    CorruptFileError
+        Naming the first array that does not fit.
+    """
+    for name, array in own.items():
+        got = state.get(name)
+        if got is None or got.shape != array.shape or got.dtype != array.dtype:
+            raise CorruptFileError.expected(
+                owner,
+                name,
+                f"{array.dtype} {array.shape}",
+                "none" if got is None else f"{got.dtype} {got.shape}",
+                "load it into the circuit that wrote it",
+            )
+
+
+def _gains(
+    owner: object, pre: SparseCode, gain: NDArray[Any] | None, kind: np.dtype[Any]
+) -> NDArray[Any]:
+    if gain is None:
+        return np.ones(len(pre), dtype=kind)
+    if gain.shape != (pre.n_units,):
+        raise ConfigError.expected(
+            owner, "gain", f"shape ({pre.n_units},)", gain.shape, "give one gain a cell"
+        )
+    return gain[pre.active].astype(kind)
+
+
+def _check(owner: object, code: SparseCode, n_units: int, side: str) -> None:
+    if code.n_units != n_units:
+        raise ConfigError.expected(
+            owner,
+            side,
+            f"a code of {n_units} cells",
+            f"{code.n_units} cells",
+            "give the code of the region it connects",
+        )
