@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurosim import kernels
-from neurosim.connectivity import Connectivity
+from neurosim.connectivity import Connectivity, Stored
 from neurosim.errors import ConfigError, NumericalError
 from neurosim.ledger import Ledger
 from neurosim.rule import Rule, arguments
@@ -343,8 +343,8 @@ class _Wiring:
         self.connectivity = connectivity
         self.fan_out = connectivity.fan_out
         self.full = connectivity.fan_out == connectivity.n_post
-        self.index = connectivity.wires.index
-        self.stored = self.index.size > 0
+        self.stored = isinstance(connectivity, Stored)
+        self.index = connectivity.index if isinstance(connectivity, Stored) else _NO_TARGETS
         n_rows = max(1, min(connectivity.n_pre, _BLOCK // self.fan_out))
         generated = not (self.full or self.stored)
         self._targets = np.zeros((n_rows if generated else 1, self.fan_out), dtype=np.uint32)

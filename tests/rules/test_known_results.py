@@ -94,7 +94,9 @@ def test_oja_converges_to_the_first_principal_component_at_length_one(rng):
 def test_sanger_finds_the_first_five_components_in_order(rng):
     data, axes = gaussian(rng, [10.0, 7.0, 4.9, 3.4, 2.4, 0.8, 0.6, 0.4, 0.3, 0.2], 5000)
     start = rng.normal(size=(5, 10)) * 0.2
-    weights = train_linear(Sanger, data, start, (5e-3, 3e-3, 1e-3, 5e-4, 2e-4, 1e-4, 5e-5, 2e-5), rng)
+    weights = train_linear(
+        Sanger, data, start, (5e-3, 3e-3, 1e-3, 5e-4, 2e-4, 1e-4, 5e-5, 2e-5), rng
+    )
     for row, axis in zip(weights, axes, strict=False):
         assert angle(row, axis) < 1.0
     # The weights are orthonormal.
