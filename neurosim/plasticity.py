@@ -15,7 +15,7 @@ from neurosim.connectivity import Connectivity, Stored
 from neurosim.errors import ConfigError, NumericalError
 from neurosim.ledger import Ledger
 from neurosim.rule import Rule, arguments
-from neurosim.synapse_loops import loops_of
+from neurosim.synapse_loops import Manner, loops_of
 
 FloatArray = NDArray[np.float64]
 
@@ -45,8 +45,8 @@ class PlasticProjection:
         Of the weights; formulas are computed in float64 and rounded once.
     name : str
         For messages.
-    compiled : bool
-        False leaves the loops to the interpreter, for the audit.
+    manner : {"compiled", "interpreted", "bare"}
+        How the loops run; see `synapse_loops`.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class PlasticProjection:
         dt: float = 1.0,
         dtype: type = np.float64,
         name: str = "projection",
-        compiled: bool = True,
+        manner: Manner = "compiled",
     ) -> None:
         self.connectivity, self.rule, self.name = connectivity, rule, name
         self.n_pre, self.n_post = connectivity.n_pre, connectivity.n_post
@@ -86,7 +86,7 @@ class PlasticProjection:
         self._wiring = _Wiring(connectivity)
         self.weights = self._initial(weights, np.dtype(dtype))
         self.ledger = Ledger()
-        self._loops = loops_of(type(rule), compiled)  # type: ignore[arg-type]
+        self._loops = loops_of(type(rule), manner)  # type: ignore[arg-type]
         self._parameters = tuple(rule.parameters().values())
         self._pre_traces = np.zeros((len(rule.pre_traces), self.n_pre))
         self._post_traces = np.zeros((len(rule.post_traces), self.n_post))

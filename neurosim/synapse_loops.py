@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numba
 
 from neurosim.ledger import operations
 from neurosim.rule import Rule, arguments, check_rule
+
+Manner = Literal["compiled", "interpreted", "bare"]
 
 _SEEN = "pre, post, weights, own, pre_traces, post_traces, error, drive"
 ROWS = f"cells, rows, targets, {_SEEN}"
@@ -58,14 +60,15 @@ class Loops:
 
 
 @lru_cache(maxsize=256)
-def loops_of(rule: type[Rule], compiled: bool = True) -> Loops:
+def loops_of(rule: type[Rule], manner: Manner = "compiled") -> Loops:
     """Write and compile the loops of a rule.
 
     Parameters
     ----------
     rule : subclass of Rule
-    compiled : bool
-        False leaves the same loops to the interpreter; the audit does.
+    manner : Manner
+        "compiled"; "interpreted", the same loops in Python; "bare", interpreted loops that put the
+        change in the place of the weight, for the audit.
 
     Raises
     ------
@@ -73,6 +76,7 @@ def loops_of(rule: type[Rule], compiled: bool = True) -> Loops:
         If a formula asks for something that a synapse cannot know.
     """
     check_rule(rule)
+    compiled = manner == "compiled"
     space = {f.__name__: _made(f, compiled) for f in rule.formulas()}
 
     def build(text: str) -> Callable[..., Any]:
@@ -85,7 +89,7 @@ def loops_of(rule: type[Rule], compiled: bool = True) -> Loops:
 
     visit = rule.own_traces if rule.acts_on == "cell" else ("change", *rule.own_traces)
     return Loops(
-        **{kind: build(text) for kind, text in texts(rule).items()},  # type: ignore[arg-type]
+        **{kind: build(text) for kind, text in texts(rule, manner).items()},  # type: ignore[arg-type]
         operations=work(visit) + ("explained" in rule.knows),
         pre_operations=work(rule.pre_traces),
         post_operations=work(rule.post_traces),
@@ -94,12 +98,13 @@ def loops_of(rule: type[Rule], compiled: bool = True) -> Loops:
     )
 
 
-def texts(rule: type[Rule]) -> dict[str, str]:
+def texts(rule: type[Rule], manner: Manner = "compiled") -> dict[str, str]:
     """Return the source text of the loops of a rule by kind."""
+    result = "dw" if manner == "bare" else "min(max(x_weight + dw, low), high)"
     return {
-        "full": _rows(rule, "k"),
-        "listed": _rows(rule, "targets[row, k]"),
-        "columns": _columns(rule),
+        "full": _rows(rule, "k", result),
+        "listed": _rows(rule, "targets[row, k]", result),
+        "columns": _columns(rule, result),
         "advance_pre": _advance(rule, "pre"),
         "advance_post": _advance(rule, "post"),
     }
@@ -152,7 +157,7 @@ class _Names:
         ]
 
 
-def _visit(rule: type[Rule], names: _Names, weight: str, own: str) -> list[str]:
+def _visit(rule: type[Rule], names: _Names, weight: str, own: str, result: str) -> list[str]:
     """Return the lines for one synapse."""
     own_of = {name: f"own[{k}, {own}]" for k, name in enumerate(rule.own_traces)}
     lines = [f"x_weight = {weight}"] + [f"x_{n} = {place}" for n, place in own_of.items()]
@@ -163,7 +168,7 @@ def _visit(rule: type[Rule], names: _Names, weight: str, own: str) -> list[str]:
     lines += step + keep if rule.traces_first else []
     lines += [
         f"dw = {names.call('change')}",
-        "new = min(max(x_weight + dw, low), high)",
+        f"new = {result}",
         "changed += new != x_weight",
         "broken += dw - dw != 0.0",
         f"{weight} = new",
@@ -172,7 +177,7 @@ def _visit(rule: type[Rule], names: _Names, weight: str, own: str) -> list[str]:
     return lines + [f"{place} = x_{n}" for n, place in own_of.items()]
 
 
-def _rows(rule: type[Rule], target: str) -> str:
+def _rows(rule: type[Rule], target: str, result: str) -> str:
     if rule.acts_on == "cell":
         return f"def kernel({ROWS}, {_REST}):\n    return 0, 0\n"
     names = _Names(rule)
@@ -183,11 +188,15 @@ def _rows(rule: type[Rule], target: str) -> str:
         *(["x_explained = 0.0"] if "explained" in names.used else []),
         "for k in range(weights.shape[1]):",
     ]
-    body = [f"j = {target}", *names.of_post(), *_visit(rule, names, "weights[i, k]", "i, k")]
+    body = [
+        f"j = {target}",
+        *names.of_post(),
+        *_visit(rule, names, "weights[i, k]", "i, k", result),
+    ]
     return _text(ROWS, [*names.hoisted(), "changed = 0", "broken = 0"], row, body)
 
 
-def _columns(rule: type[Rule]) -> str:
+def _columns(rule: type[Rule], result: str) -> str:
     if rule.acts_on not in ("post", "either"):
         return f"def kernel({COLUMNS}, {_REST}):\n    return 0, 0, 0\n"
     names = _Names(rule)
@@ -204,7 +213,7 @@ def _columns(rule: type[Rule]) -> str:
         "s = slots[m]",
         "visited += 1",
         *names.of_pre(),
-        *_visit(rule, names, "weights[s]", "s"),
+        *_visit(rule, names, "weights[s]", "s", result),
     ]
     head = [*names.hoisted(), "changed = 0", "broken = 0", "visited = 0"]
     return _text(COLUMNS, head, row, body, "changed, broken, visited")

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 
+from neurosim.audit import RuleSubject, audit
 from neurosim.connectivity import Full, Generated, Stored
 from neurosim.discovery import members, modules
 from neurosim.errors import ConfigError
@@ -21,12 +22,12 @@ every_rule = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 every_synaptic_rule = pytest.mark.parametrize("rule", SYNAPTIC.values(), ids=SYNAPTIC)
 
 
-def projection(rule, connectivity=None, compiled=True, seed=0, **options):
+def projection(rule, connectivity=None, seed=0, **options):
     """Return a projection in the middle of its life: weights and traces are drawn."""
     rng = np.random.default_rng(seed)
     weights = rng.integers(1, 5, size=(N_POST, N_PRE)).astype(float)
     wired = connectivity or Full(N_PRE, N_POST)
-    made = PlasticProjection(wired, rule(), weights, dt=0.01, compiled=compiled, **options)
+    made = PlasticProjection(wired, rule(), weights, dt=0.01, **options)
     for name in rule.pre_traces + rule.post_traces:
         made.traces[name][:] = 0.2 + 0.6 * rng.random(made.traces[name].shape)
     drawn = 0.2 + 0.6 * rng.random((len(rule.own_traces), N_POST, N_PRE))
@@ -81,6 +82,12 @@ def test_a_rule_names_its_source_and_what_a_synapse_must_know(rule):
 @every_rule
 def test_a_rule_asks_for_nothing_that_a_synapse_cannot_know(rule):
     check_rule(rule)
+
+
+@every_rule
+def test_a_rule_uses_what_it_declares_and_nothing_else(rule):
+    found = audit(RuleSubject(rule()))
+    assert (found.undeclared, found.unused) == (set(), set())
 
 
 @every_rule
@@ -163,7 +170,7 @@ def test_dense_stored_and_generated_give_the_same_weights_bit_for_bit(rule):
 
 @every_rule
 def test_interpreted_loops_give_what_compiled_loops_give(rule):
-    compiled, interpreted = projection(rule), projection(rule, compiled=False)
+    compiled, interpreted = projection(rule), projection(rule, manner="interpreted")
     for step in range(3):
         counts = [each.learn(**signals(step)) for each in (compiled, interpreted)]
         assert counts[0] == counts[1]
