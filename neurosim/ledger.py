@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from inspect import signature
 from typing import Any
+
+_OPEN: ContextVar[tuple[Ledger, ...]] = ContextVar("open ledgers", default=())
 
 
 @dataclass
 class Ledger:
     """Costs so far.
+
+    Every projection keeps one, and enters the same into the ledgers opened by `counting`.
 
     Parameters
     ----------
@@ -32,6 +38,11 @@ class Ledger:
 
     def add(self, events: int, writes: int, multiply_adds: int, n_bytes: int) -> None:
         """Enter what one pass over synapses did."""
+        self._enter(events, writes, multiply_adds, n_bytes)
+        for whole in _OPEN.get():
+            whole._enter(events, writes, multiply_adds, n_bytes)
+
+    def _enter(self, events: int, writes: int, multiply_adds: int, n_bytes: int) -> None:
         self.synaptic_events += int(events)
         self.weight_writes += int(writes)
         self.multiply_adds += int(multiply_adds)
@@ -49,11 +60,22 @@ class Ledger:
         )
 
 
+@contextlib.contextmanager
+def counting() -> Iterator[Ledger]:
+    """Count what all projections of this process do within a ``with``."""
+    whole = Ledger()
+    token = _OPEN.set((*_OPEN.get(), whole))
+    try:
+        yield whole
+    finally:
+        _OPEN.reset(token)
+
+
 def total(ledgers: Iterable[Ledger]) -> Ledger:
     """Return the sum of several ledgers."""
     whole = Ledger()
     for each in ledgers:
-        whole.add(*each.as_dict().values())
+        whole._enter(*each.as_dict().values())
     return whole
 
 
