@@ -47,7 +47,7 @@ class Config:
     """
 
     side: int = 10
-    n_cells: int = 12
+    n_cells: int = 24
     n_patches: int = 100_000
     n_images: int = 6
     temperature: float = 0.1
@@ -153,24 +153,19 @@ def learn(
 
 
 def plot(result: Result, axes: Axes) -> None:
-    """Draw the fields of the first seed, a row a rule, each field on its own scale."""
-    side, names = result.config.side, (*RULES, "chance")
-    gap = 2
-    n = result.config.n_cells
-    sheet = np.full((len(names) * (side + gap) - gap, n * (side + gap) - gap), np.nan)
+    """Draw the fields of the first seed, two rows a rule, each field on its own scale."""
+    side, names, gap = result.config.side, (*RULES, "chance"), 2
+    across = -(-result.config.n_cells // 2)
+    step = side + gap
+    sheet = np.full((2 * len(names) * step - gap, across * step - gap), np.nan)
     for row, name in enumerate(names):
         for k, field in enumerate(result.fields[name][0]):
-            top, left = row * (side + gap), k * (side + gap)
-            sheet[top : top + side, left : left + side] = (
-                field.reshape(side, side) / np.abs(field).max()
-            )
+            top, left = (2 * row + k // across) * step, k % across * step
+            square = field.reshape(side, side) / np.abs(field).max()
+            sheet[top : top + side, left : left + side] = square
+        label = {"oja": "Oja", "bcm": "BCM", "softhebb": "SoftHebb", "chance": "chance"}[name]
+        words = f"{label}\nselectivity {result.selectivity[name].mean():.2f}"
+        axes.text(-gap, (2 * row + 1) * step - gap / 2, words, ha="right", va="center", fontsize=9)
     axes.imshow(sheet, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
     axes.set_axis_off()
-    for row, name in enumerate(names):
-        mean = result.selectivity[name].mean()
-        label = {"oja": "Oja", "bcm": "BCM", "softhebb": "SoftHebb", "chance": "chance"}[name]
-        axes.text(
-            -gap, row * (side + gap) + side / 2, f"{label}\nselectivity {mean:.2f}",
-            ha="right", va="center", fontsize=9,
-        )  # fmt: skip
     axes.set_title(f"Receptive fields ({side} x {side} pixels), one a cell", fontsize=10)

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from neurosim.connectivity import Full
-from neurosim.discovery import members
+from neurosim.discovery import member, members
 from neurosim.plasticity import PlasticProjection
 from neurosim.plotting import colour, label
 from neurosim.recorder import Recorder
@@ -30,10 +30,13 @@ class Config:
         Largest distance of the two spikes [s].
     n_delays : int
         Delays from minus to plus the longest, an odd number.
+    rules : tuple of str
+        Which rules; empty for every rule with a trace of pre and one of post.
     """
 
     longest: float = 0.1
     n_delays: int = 201
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,11 @@ def run(config: Config, rng: np.random.Generator, recorder: Recorder) -> Result:
     """
     delays = np.linspace(-config.longest, config.longest, config.n_delays)
     windows = {}
+    for name in config.rules:
+        member("rules", Rule, name)  # An unknown one is refused.
     for name, kind in members("rules", Rule).items():
-        if kind.acts_on == "either" and kind.pre_traces and kind.post_traces:
+        paired = kind.acts_on == "either" and kind.pre_traces and kind.post_traces
+        if paired and name in (config.rules or (name,)):
             windows[name] = window(kind(), delays)
             recorder.store(f"window/{name}", windows[name], "", ("delay",))
     recorder.store("delay", delays, "s", ("delay",))

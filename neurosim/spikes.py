@@ -101,8 +101,9 @@ class SpikeTrains:
     ) -> None:
         if wrong.any():
             place = int(np.flatnonzero(wrong)[0])
-            got = f"{values[place]} in spike {place}"
-            raise ConfigError.expected(self, name, what, got, mend)
+            raise ConfigError(
+                f"SpikeTrains.{name}: expected {what}, got {values[place]} in spike {place}; {mend}"
+            )
 
 
 def run_spikes(
