@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -19,6 +19,15 @@ from neurosim.synapses import CountSynapses, check_state, row_bytes
 
 Wiring = Literal["generated", "stored", "nearby", "full"]
 Inhibition = Literal["feedback", "exact"]
+
+Drive = Callable[[SparseCode, float], NDArray[np.float64]]
+"""What drives every cell, given the state and the trust in it."""
+
+CALM = 0.9
+"""Overlap of two successive states from which the second is trusted more."""
+
+STILL = 0.995
+"""Overlap of two successive states that counts as a fixed point: one cell in 200 flickers."""
 
 _CELL_BYTES = 64
 """Loads, fatigue and drives of one cell."""
@@ -77,7 +86,7 @@ class CA3Config:
     wiring: str = "generated"
     reach: float = 0.1
     inhibition: str = "feedback"
-    steps: int = 16
+    steps: int = 32
     trust: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 0.98)
     adaptation: float = 4.0
     recovery: float = 0.98
@@ -165,7 +174,7 @@ class Recall:
     code : SparseCode
         The last state.
     settled : bool
-        Whether it is a fixed point.
+        Whether it is a fixed point (`STILL`).
     n_steps : int
         Attractor steps taken.
     overlaps : tuple of float
@@ -176,6 +185,34 @@ class Recall:
     settled: bool
     n_steps: int
     overlaps: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """How full a CA3 is.
+
+    Parameters
+    ----------
+    n_stored : float
+        Patterns held; decay makes it a fraction.
+    capacity : float
+        Number at which the predicted recall of the next one falls below the criterion.
+    used : float
+        Share of the capacity in use; above 1 recall fails.
+    room : int
+        Patterns that still fit.
+    mean_count : float [counts]
+        Of a synapse.
+    potentiated : float
+        Share of synapses with a count.
+    """
+
+    n_stored: float
+    capacity: float
+    used: float
+    room: int
+    mean_count: float
+    potentiated: float
 
 
 class CA3:
@@ -393,6 +430,86 @@ class CA3:
             visited.append(self._settle(following, self.config.trust))
         return visited
 
+    # How full it is
+
+    def predicted_recall(
+        self,
+        cue_fraction: float = 0.5,
+        wrong_fraction: float = 0.0,
+        n_stored: float | None = None,
+        probes: int = 8,
+        rng: np.random.Generator | None = None,
+        code: SparseCode | None = None,
+    ) -> float:
+        """Predict how well the next pattern will be recalled, before it is stored.
+
+        The loads of the cells alone say what counts to expect. A network with counts drawn from
+        that expectation, in which a pattern has been counted once more, completes the cue.
+
+        Parameters
+        ----------
+        cue_fraction, wrong_fraction : float
+            Right and wrong cells of the cue, over k.
+        n_stored : float, optional
+            As if that many patterns were stored; as many as there are by default.
+        probes : int
+            Patterns to average over.
+        rng : numpy.random.Generator, optional
+            Draws patterns, cues and counts.
+        code : SparseCode, optional
+            The pattern in question; random ones by default.
+
+        Returns
+        -------
+        float
+            Mean overlap, 0..1.
+        """
+        rng = rng or np.random.default_rng(0)
+        loads = self._loads_at(n_stored)
+        config = self.config
+        overlaps = []
+        for _ in range(probes):
+            pattern = code or SparseCode.random(config.n_units, config.k, rng)
+            cue = corrupted(pattern, cue_fraction, wrong_fraction, rng)
+            drive = self._imagined(pattern, loads, int(rng.integers(1 << 63)))
+            overlaps.append(self._settle(cue, config.trust, drive).code.overlap(pattern))
+        return float(np.mean(overlaps))
+
+    def gauge(self, criterion: float = 0.5, cue_fraction: float = 0.5, probes: int = 2) -> Gauge:
+        """Measure how full the memory is.
+
+        Parameters
+        ----------
+        criterion : float
+            Full is where the predicted recall of the next pattern falls below it.
+        cue_fraction, probes
+            As for `predicted_recall`.
+        """
+        k, auto = self.config.k, self.auto
+
+        def recalled(n: float) -> float:
+            return self.predicted_recall(cue_fraction, n_stored=n, probes=probes)
+
+        low, high = 0.0, max(16.0, auto.connectivity.fan_in / k)
+        while recalled(high) >= criterion:
+            low, high = high, 2.0 * high
+        while high > 1.03 * low and high - low > 1.0:
+            middle = (low + high) / 2.0
+            if recalled(middle) >= criterion:
+                low = middle
+            else:
+                high = middle
+        potentiated = -np.expm1(-self._mean_count())
+        capacity = (low + high) / 2.0
+        return Gauge(
+            n_stored=auto.n_stored,
+            capacity=capacity,
+            used=auto.n_stored / capacity,
+            room=max(0, int(capacity - auto.n_stored)),
+            mean_count=self._mean_count(),
+            potentiated=float(potentiated),
+        )
+
     # State
 
     @property
@@ -468,6 +585,44 @@ class CA3:
             wiring = Generated.with_fan_in(n, n, fan_in, seed)
         return CountSynapses(wiring, config.bits, recurrent=number == 0, threads=config.threads)
 
+    def _mean_count(self) -> float:
+        """Return the mean count of a synapse that the loads let expect."""
+        auto = self.auto
+        n_stored = self._effective(max(auto.n_stored, 1.0))
+        return float(auto.pre_use.mean() * auto.post_use.mean() / n_stored)
+
+    def _effective(self, n_stored: float) -> float:
+        """Return the number of patterns over which two cells of one pattern meet by chance.
+
+        A cell that fires leaves only k - 1 places for the others.
+        """
+        return n_stored * self.config.k / max(self.config.k - 1, 0.5)
+
+    def _loads_at(self, n_stored: float | None) -> tuple[NDArray[np.float64], float]:
+        """Return the loads as they are, or scaled to another number of patterns."""
+        use, n = self.auto.post_use, self.auto.n_stored
+        if n_stored is None or n_stored == n:
+            return use, n
+        if n_stored < n:
+            return use * (n_stored / n), n_stored
+        return use + self.config.k / self.config.n_units * (n_stored - n), n_stored
+
+    def _imagined(
+        self, pattern: SparseCode, loads: tuple[NDArray[np.float64], float], seed: int
+    ) -> Drive:
+        before, n_stored = loads
+        after = before.copy()
+        after[pattern.active] += 1.0
+        cells, _, expected = readouts.classify(after, after, self._effective(n_stored + 1.0))
+        load, _, counts = readouts.classify(before, before, self._effective(n_stored))
+        chances = readouts.chances(counts, self.auto.most, self.config.sparsity)
+
+        def drive(state: SparseCode, trust: float) -> NDArray[np.float64]:
+            table = readouts.table(self.config.readout, expected, self.auto.most, trust)
+            return self.auto.imagine(state, cells, table, load, chances, pattern, seed)
+
+        return drive
+
     def _write(
         self, synapses: CountSynapses, pre: SparseCode, post: SparseCode, amount: int
     ) -> Written:
@@ -477,25 +632,31 @@ class CA3:
     def _drive(
         self, synapses: CountSynapses, state: SparseCode, trust: float
     ) -> NDArray[np.float64]:
-        pre, first_pre = readouts.classes(synapses.pre_use)
-        post, first_post = readouts.classes(synapses.post_use)
-        n_classes = int(pre.max() + post.max()) + 1
-        expected = readouts.expected_counts(first_pre + first_post, n_classes, synapses.n_stored)
-        table = readouts.table(self.config.readout, expected, synapses.most, trust)
+        n_stored, pre_use, post_use = synapses.n_stored, synapses.pre_use, synapses.post_use
+        if synapses is self.auto:
+            n_stored, pre_use = self._effective(n_stored), post_use
+        pre, post, expected = readouts.classify(pre_use, post_use, n_stored)
+        levels = synapses.largest + 1
+        table = readouts.table(self.config.readout, expected, synapses.most, trust, levels)
         return synapses.score(state, pre, post, table)
 
     def _fire(self, drive: NDArray[np.floating]) -> SparseCode:
         inhibit = inhibition.exact if self.config.inhibition == "exact" else inhibition.feedback
         return inhibit(drive, self.config.k)
 
-    def _settle(self, cue: SparseCode, trust: tuple[float, ...]) -> Recall:
-        state, overlaps = cue, []
+    def _settle(
+        self, cue: SparseCode, trust: tuple[float, ...], drive: Drive | None = None
+    ) -> Recall:
+        drive = drive or self.drive
+        state, overlaps, stage = cue, [], 0
         for step in range(self.config.steps):
-            following = self._fire(self.drive(state, trust[min(step, len(trust) - 1)]))
+            following = self._fire(drive(state, trust[stage]))
             overlaps.append(following.overlap(state))
-            same, state = following == state, following
-            if same and step >= len(trust) - 1:
+            state = following
+            if overlaps[-1] >= STILL and stage == len(trust) - 1:
                 return Recall(state, True, step + 1, tuple(overlaps))
+            if overlaps[-1] >= CALM or (step + 1) * 3 >= self.config.steps:
+                stage = min(stage + 1, len(trust) - 1)
         return Recall(state, False, self.config.steps, tuple(overlaps))
 
     def _evidence(self, synapses: CountSynapses, state: SparseCode, following: SparseCode) -> float:
@@ -516,3 +677,20 @@ class CA3:
                 f"{len(code)} active of {code.n_units}",
                 "encode with the dentate gyrus of this circuit",
             )
+
+
+def corrupted(code: SparseCode, right: float, wrong: float, rng: np.random.Generator) -> SparseCode:
+    """Return a cue with part of a pattern's cells and some that are none of it.
+
+    Parameters
+    ----------
+    code : SparseCode
+    right, wrong : float
+        Cells of the pattern, and cells that are not, over the number of the pattern's.
+    rng : numpy.random.Generator
+    """
+    n_right, n_wrong = round(right * len(code)), round(wrong * len(code))
+    kept = rng.choice(code.active, n_right, replace=False)
+    others = np.setdiff1d(np.arange(code.n_units), code.active)
+    added = rng.choice(others, n_wrong, replace=False)
+    return SparseCode.of(np.concatenate([kept, added]), code.n_units)

@@ -54,6 +54,22 @@ def classes(use: NDArray[np.floating]) -> tuple[NDArray[np.int64], int]:
     return steps - first, first
 
 
+def classify(
+    pre_use: NDArray[np.floating], post_use: NDArray[np.floating], n_stored: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Sort synapses by the count that the loads of their two cells let expect.
+
+    Returns
+    -------
+    (n_pre,) int64, (n_post,) int64, (n_classes,) float64
+        Classes of the cells, whose sum is the class of a synapse, and its expected count.
+    """
+    pre, first_pre = classes(pre_use)
+    post, first_post = (pre, first_pre) if post_use is pre_use else classes(post_use)
+    n_classes = int(pre.max() + post.max()) + 1
+    return pre, post, expected_counts(first_pre + first_post, n_classes, n_stored)
+
+
 def expected_counts(first: int, n_classes: int, n_stored: float) -> NDArray[np.float64]:
     """Return what chance counts in each class of synapse: ``pre_use * post_use / n_stored``."""
     steps = first + np.arange(n_classes)
@@ -62,7 +78,11 @@ def expected_counts(first: int, n_classes: int, n_stored: float) -> NDArray[np.f
 
 
 def table(
-    readout: str, expected: NDArray[np.float64], most: int, trust: float
+    readout: str,
+    expected: NDArray[np.float64],
+    most: int,
+    trust: float,
+    n_levels: int | None = None,
 ) -> NDArray[np.float64]:
     """Return what each count is worth.
 
@@ -75,12 +95,15 @@ def table(
         Bound of the counts.
     trust : float
         Share of the active presynaptic cells believed to be right, 0..1.
+    n_levels : int, optional
+        Only that many counts; all by default.
 
     Returns
     -------
-    (n_classes, most + 1) float
+    (n_classes, n_levels) float
     """
-    counts = np.arange(most + 1)
+    n_levels = most + 1 if n_levels is None else min(n_levels, most + 1)
+    counts = np.arange(n_levels)
     if readout == "covariance":
         return counts - np.minimum(expected, most)[:, None]
     if readout == "willshaw":
@@ -88,15 +111,41 @@ def table(
         return (counts > 0) - (used + (1.0 - used) * (1.0 + trust) / 2.0)
     if readout == "bayesian":
         ratio = counts / expected[:, None]
-        at_bound = _tail(expected, most)
-        seen = at_bound > 1e-280  # Below that both tails vanish, and their ratio is w / lambda.
-        ratio[seen, most] = _tail(expected[seen], most - 1) / at_bound[seen]
+        if n_levels > most:
+            at_bound = _tail(expected, most)
+            seen = at_bound > 1e-280  # Below that both tails vanish, and their ratio is w / lambda.
+            ratio[seen, most] = _tail(expected[seen], most - 1) / at_bound[seen]
         believed = min(trust, 1.0 - SUREST)
         odds: NDArray[np.float64] = np.log1p(-believed + believed * ratio)
         return odds
     raise ConfigError.expected(
         "readouts", "readout", f"one of {', '.join(READOUTS)}", readout, "choose one"
     )
+
+
+def chances(expected: NDArray[np.float64], most: int, sparsity: float) -> NDArray[np.float64]:
+    """Return the chance of each count or a smaller one, if patterns of k cells were stored.
+
+    Each of a pair's loads makes its count hypergeometric rather than Poisson, and that a pattern
+    has exactly k cells ties the counts of one cell's synapses: each of the three takes the fraction
+    a (the sparsity) off the variance of a drive. A binomial count of that variance,
+    ``(1 - a)^3 lambda``, stands for all.
+
+    Returns
+    -------
+    (n_classes, most + 1) float
+    """
+    from scipy.special import betainc
+
+    counts = np.arange(most + 1)
+    kept = (1.0 - sparsity) ** 3
+    trials = (expected / (1.0 - kept))[:, None]
+    left = np.maximum(trials - counts, 1e-9)  # A count beyond the trials is certain not to be.
+    cumulative: NDArray[np.float64] = np.where(
+        trials > counts, betainc(left, counts + 1.0, kept), 1.0
+    )
+    cumulative[:, most] = 1.0
+    return cumulative
 
 
 def _tail(expected: NDArray[np.float64], least: int) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from neurosim.randomness import Streams
 
 Indices = NDArray[np.int64]
 
-_CELLS_A_BLOCK = 1 << 13
+_CELLS_A_BLOCK = 1 << 15
 _WORD = (1 << 64) - 1
 _BLOCK = 1 << 20
 

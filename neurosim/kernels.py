@@ -108,33 +108,40 @@ def _place(i, a, b, c, width, bits):
 
 @numba.njit(cache=True)
 def _reach(wires, zone, i, first, last, out):
-    # Targets of the slots first..last of cell i.
+    # Targets of the slots first..last of cell i. Slices, whose indices start at zero, are what
+    # the compiler can turn into vector instructions.
     if wires.stored.shape[0]:
-        row = wires.stored[i]
-        for k in range(first, last):
-            out[k - first] = row[k]
+        row = wires.stored[i, first:last]
+        for k in range(row.size):
+            out[k] = row[k]
     else:
         local = np.uint32(i - wires.zones[zone])
-        mul, add, mix = wires.mul[zone], wires.add[zone], wires.mix[zone]
-        low, width = wires.low[zone], wires.width[zone]
-        bits = wires.bits
-        for k in range(first, last):
-            out[k - first] = low[k] + _place(local, mul[k], add[k], mix[k], width[k], bits)
+        mul, add = wires.mul[zone, first:last], wires.add[zone, first:last]
+        mix, bits = wires.mix[zone, first:last], wires.bits
+        low, width = wires.low[zone, first:last], wires.width[zone, first:last]
+        for k in range(mul.size):
+            out[k] = low[k] + _place(local, mul[k], add[k], mix[k], width[k], bits)
 
 
 @numba.njit(cache=True)
 def _levels(weights, bits, i, first, last, out):
-    # Counts of the slots first..last of cell i, unpacked.
-    row = weights[i]
+    # Counts of the slots first..last of cell i, unpacked from whole bytes.
+    a_byte = 8 // bits
+    begin = first // a_byte
+    row = weights[i, begin : (last + a_byte - 1) // a_byte]
     if bits == 8:
-        for k in range(first, last):
-            out[k - first] = row[k]
+        for k in range(row.size):
+            out[k] = row[k]
     elif bits == 4:
-        for k in range(first, last):
-            out[k - first] = (row[k >> 1] >> np.uint8((k & 1) << 2)) & np.uint8(15)
+        for k in range(row.size):
+            out[2 * k] = row[k] & np.uint8(15)
+            out[2 * k + 1] = row[k] >> np.uint8(4)
     else:
-        for k in range(first, last):
-            out[k - first] = (row[k >> 3] >> np.uint8(k & 7)) & np.uint8(1)
+        for k in range(row.size):
+            for part in range(8):
+                out[8 * k + part] = (row[k] >> np.uint8(part)) & np.uint8(1)
+    skipped = first - begin * a_byte
+    return out[skipped : skipped + last - first]
 
 
 @numba.njit(cache=True)
@@ -213,7 +220,7 @@ def score(wires, weights, bits, active, pre_class, post_class, table, out):
     """
     for b in numba.prange(wires.blocks.shape[1] - 1):
         reached = np.empty(BLOCK_SLOTS, dtype=np.uint32)
-        counts = np.empty(BLOCK_SLOTS, dtype=np.uint8)
+        buffer = np.empty(BLOCK_SLOTS + 16, dtype=np.uint8)
         for a in range(active.size):
             i = active[a]
             zone = _zone(wires.zones, i)
@@ -222,8 +229,8 @@ def score(wires, weights, bits, active, pre_class, post_class, table, out):
             while first < last:
                 end = min(first + BLOCK_SLOTS, last)
                 _reach(wires, zone, i, first, end, reached)
-                _levels(weights, bits, i, first, end, counts)
-                for k in range(end - first):
+                counts = _levels(weights, bits, i, first, end, buffer)
+                for k in range(counts.size):
                     j = reached[k]
                     out[j] += table[row + post_class[j], counts[k]]
                 first = end
@@ -250,7 +257,7 @@ def _meet(wires, zone, i, post, slots, keys, hits):
 
 @numba.njit(cache=True)
 def _change(weights, bits, i, k, amount):
-    # Add to one count within its bounds; return what the bounds took away.
+    # Add to one count within its bounds; return it and what the bounds took away.
     if bits == 8:
         shift, most, column = 0, 255, k
     elif bits == 4:
@@ -261,7 +268,7 @@ def _change(weights, bits, i, k, amount):
     old = (byte >> shift) & most
     new = min(max(old + amount, 0), most)
     weights[i, column] = np.uint8(byte + ((new - old) << shift))
-    return abs(old + amount - new)
+    return new, abs(old + amount - new)
 
 
 @numba.njit(cache=True, parallel=True)
@@ -269,24 +276,27 @@ def potentiate(wires, weights, bits, pre, post, slots, keys, amount, recurrent, 
     """Add `amount` to the count of every synapse from a cell of `pre` to one of `post`.
 
     `slots (n_zones, n_post_active) int64` and `keys (n_zones, 5, n_post_active) uint32` are what
-    the wiring says of each target; `tally (n_pre_active, 2) int64` takes, for each row, the
-    synapses met and the steps that the bounds of the counts took away. With `recurrent` a cell's
-    synapse on itself stays silent.
+    the wiring says of each target; `tally (n_pre_active, 3) int64` takes, for each row, the
+    synapses met, the steps that the bounds of the counts took away and the largest count. With
+    `recurrent` a cell's synapse on itself stays silent.
     """
     for a in numba.prange(pre.size):
         i = pre[a]
         zone = _zone(wires.zones, i)
         hits = np.empty(post.size + 1, dtype=np.int32)
         n = _meet(wires, zone, i, post, slots[zone], keys[zone], hits)
-        met, lost = 0, 0
+        met, lost, largest = 0, 0, 0
         for h in range(n):
             c = hits[h]
             if recurrent and post[c] == i:
                 continue
             met += 1
-            lost += _change(weights, bits, i, slots[zone, c], amount)
+            count, over = _change(weights, bits, i, slots[zone, c], amount)
+            lost += over
+            largest = max(largest, count)
         tally[a, 0] = met
         tally[a, 1] = lost
+        tally[a, 2] = largest
 
 
 @numba.njit(cache=True)
@@ -327,8 +337,9 @@ def push_weights(wires, weights, active, gain, out):
             while first < last:
                 end = min(first + BLOCK_SLOTS, last)
                 _reach(wires, zone, i, first, end, reached)
-                for k in range(end - first):
-                    out[reached[k]] += g * weights[i, first + k]
+                row = weights[i, first:end]
+                for k in range(row.size):
+                    out[reached[k]] += g * row[k]
                 first = end
 
 
@@ -339,6 +350,43 @@ def _word(seed, counter):
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
+
+
+@numba.njit(cache=True, parallel=True)
+def imagine(wires, seed, active, cell_class, table, load_class, bars, member, out):
+    """Do as `score` in a network whose counts are drawn anew, as the classes let expect them.
+
+    Both populations are one, so a cell has one class. `bars (n_loads, n_levels) uint32` are the
+    cumulative chances of the counts times 2^32, by the sum of two cells' `load_class`;
+    `member (n_units,) bool` is a pattern that has been counted once more. A pair of cells has the
+    same count in both directions and in every call with the same seed.
+    """
+    most = table.shape[1] - 1
+    for b in numba.prange(wires.blocks.shape[1] - 1):
+        reached = np.empty(BLOCK_SLOTS, dtype=np.uint32)
+        for a in range(active.size):
+            i = active[a]
+            zone = _zone(wires.zones, i)
+            first, last = wires.blocks[zone, b], wires.blocks[zone, b + 1]
+            while first < last:
+                end = min(first + BLOCK_SLOTS, last)
+                _reach(wires, zone, i, first, end, reached)
+                for k in range(end - first):
+                    j = np.int64(reached[k])
+                    row = cell_class[i] + cell_class[j]
+                    load = load_class[i] + load_class[j]
+                    pair = (np.uint64(min(i, j)) << np.uint64(32)) | np.uint64(max(i, j))
+                    drawn = _word(seed, pair) >> np.uint64(32)
+                    count = 0
+                    while count < most and drawn >= bars[load, count]:
+                        count += 1
+                    if member[i] and member[j] and count < most:
+                        count += 1
+                    if i != j:
+                        out[j] += table[row, count]
+                    else:
+                        out[j] += table[row, 0]
+                first = end
 
 
 @numba.njit(cache=True, parallel=True)

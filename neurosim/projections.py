@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.codes import SparseCode
+from neurosim.connectivity import Stored
 from neurosim.errors import ConfigError
 from neurosim.ledger import Ledger
+from neurosim.synapses import coincident
 
 if TYPE_CHECKING:
     from neurosim.contracts import Rule
@@ -50,6 +52,8 @@ class SparseProjection:
 
     Attributes
     ----------
+    connectivity : Stored
+        Who reaches whom.
     targets : (n_pre, fan_out) uint16 or int32
         Postsynaptic cell of each synapse, ascending in a row.
     weights : (n_pre, fan_out) uint8 [counts]
@@ -72,11 +76,9 @@ class SparseProjection:
                 f"lower it to the size of the target population"
             )
         self.name, self.n_pre, self.n_post, self.fan_out = name, n_pre, n_post, fan_out
-        kind = np.uint16 if n_post <= 1 << 16 else np.int32
-        self.targets: NDArray[Any] = np.empty((n_pre, fan_out), dtype=kind)
+        self.connectivity = Stored(n_pre, n_post, fan_out, rng)
         self._fan_in = np.zeros(n_post, dtype=np.int64)
         for rows in self._blocks(self.targets):
-            _wire(rng.random(rows.shape, dtype=np.float32), n_post, rows)
             self._fan_in += np.bincount(rows.ravel(), minlength=n_post)
         self.weights = np.zeros((n_pre, fan_out), dtype=np.uint8)
         self._used_by_pre = np.zeros(n_pre, dtype=np.int64)
@@ -145,9 +147,12 @@ class SparseProjection:
         """Return the flat indices of the synapses whose two cells are active."""
         self._check(pre, self.n_pre, "pre")
         self._check(post, self.n_post, "post")
-        slots = np.empty(len(pre) * min(self.fan_out, len(post)), dtype=np.int64)
-        n = _coincident(pre.active, self.targets, post.to_dense(), slots)
-        return slots[:n]
+        return coincident(self.connectivity, pre, post)
+
+    @property
+    def targets(self) -> NDArray[Any]:
+        """Postsynaptic cell of each synapse."""
+        return self.connectivity.index
 
     @property
     def n_synapses(self) -> int:
@@ -209,17 +214,6 @@ class SparseProjection:
 
 
 @numba.njit(cache=True)
-def _wire(uniforms, n_post, out):
-    # One target a stratum: uniform, ascending and without repeats in O(fan_out).
-    n_pre, fan_out = out.shape
-    for i in range(n_pre):
-        for k in range(fan_out):
-            low = k * n_post // fan_out
-            high = (k + 1) * n_post // fan_out
-            out[i, k] = min(low + int(uniforms[i, k] * (high - low)), high - 1)
-
-
-@numba.njit(cache=True)
 def _drive(active, targets, weights, gain, potentiated, connected):
     for i in active:
         g = gain[i]
@@ -235,15 +229,3 @@ def _strength(active, targets, weights, total):
     for i in active:
         for k in range(targets.shape[1]):
             total[targets[i, k]] += weights[i, k]
-
-
-@numba.njit(cache=True)
-def _coincident(active, targets, post, slots):
-    n = 0
-    fan_out = targets.shape[1]
-    for i in active:
-        for k in range(fan_out):
-            if post[targets[i, k]]:
-                slots[n] = i * fan_out + k
-                n += 1
-    return n

@@ -97,6 +97,28 @@ def atomic_write_json(path: str | os.PathLike[str], value: object) -> None:
     atomic_write_text(path, json_text(value, indent=2) + "\n")
 
 
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Return what `atomic_write_json` wrote.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be read.
+    CorruptFileError
+        If it is no JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise StorageError(
+            f"{path}: expected a readable file, got '{error.strerror}'; check the path"
+        ) from error
+    except ValueError as error:
+        raise CorruptFileError(
+            f"{path}: expected JSON, got something else ({error}); restore it from a copy"
+        ) from error
+
+
 def json_text(value: object, indent: int | None = None) -> str:
     """Return strict JSON for plain values, dataclasses, sets, paths, enums and NumPy values.
 

@@ -66,17 +66,7 @@ class _Synapses:
 
     def coincident(self, pre: SparseCode, post: SparseCode) -> Indices:
         """Return the flat indices ``cell * fan_out + slot`` of synapses with both cells active."""
-        wires, fan_out = self.connectivity.wires, self.connectivity.fan_out
-        slots, keys = self._meeting(pre, post)
-        out = np.empty(len(pre) * len(post), dtype=np.int64)
-        n = kernels.coincident(wires, fan_out, pre.active, post.active, slots, keys, out)
-        return out[:n].copy()
-
-    def _meeting(self, pre: SparseCode, post: SparseCode) -> tuple[Indices, NDArray[np.uint32]]:
-        _check(self, pre, self.connectivity.n_pre, "pre")
-        _check(self, post, self.connectivity.n_post, "post")
-        slots = self.connectivity.slots(post.active)
-        return slots, self.connectivity.keys(post.active, slots)
+        return coincident(self.connectivity, pre, post)
 
 
 class CountSynapses(_Synapses):
@@ -103,6 +93,8 @@ class CountSynapses(_Synapses):
         Number of stored pairs each cell took part in.
     n_stored : float
         Pairs stored and not taken back; decay lowers it with the loads.
+    largest : int
+        No count was ever larger.
 
     Raises
     ------
@@ -127,6 +119,7 @@ class CountSynapses(_Synapses):
         self.pre_use = np.zeros(connectivity.n_pre)
         self.post_use = np.zeros(connectivity.n_post)
         self.n_stored = 0.0
+        self.largest = 0
 
     @property
     def most(self) -> int:
@@ -157,8 +150,8 @@ class CountSynapses(_Synapses):
         amount : int [counts]
             Steps; a negative amount takes back. Exact as long as nothing was lost at a bound.
         """
-        slots, keys = self._meeting(pre, post)
-        tally = np.zeros((len(pre), 2), dtype=np.int64)
+        slots, keys = _meeting(self.connectivity, pre, post)
+        tally = np.zeros((len(pre), 3), dtype=np.int64)
         with kernels.threads(self.threads):
             kernels.potentiate(
                 self.connectivity.wires,
@@ -175,7 +168,8 @@ class CountSynapses(_Synapses):
         self.pre_use[pre.active] += amount
         self.post_use[post.active] += amount
         self.n_stored += amount
-        n_events, n_lost = tally.sum(axis=0)
+        self.largest = max(self.largest, int(tally[:, 2].max(initial=0)))
+        n_events, n_lost, _ = tally.sum(axis=0)
         return Change(int(n_events), int(n_lost))
 
     def strength(self, pre: SparseCode) -> NDArray[np.int64]:
@@ -202,24 +196,77 @@ class CountSynapses(_Synapses):
         pre : SparseCode
         pre_class, post_class : (n_pre,), (n_post,) int
             Which row of the table holds for a synapse is the sum of its cells' classes.
-        table : (n_classes, 2^bits) float
+        table : (n_classes, n_levels) float
+            For the counts from 0 to `largest` or more.
 
         Returns
         -------
         (n_post,) float64
         """
         most = int(pre_class.max(initial=0)) + int(post_class.max(initial=0))
-        if table.shape[1] != self.most + 1 or len(table) <= most or pre_class.min(initial=0) < 0:
+        if table.shape[1] <= self.largest or len(table) <= most or pre_class.min(initial=0) < 0:
             raise ConfigError.expected(
                 self,
                 "table",
-                f"at least {most + 1} rows of {self.most + 1} levels",
+                f"at least {most + 1} rows of {self.largest + 1} levels",
                 table.shape,
                 "build the table for these classes and bits",
             )
         fine = fixed_point(table, len(pre))
         rounded = np.rint(table * fine).astype(np.int32)
         return self._sum(pre, pre_class, post_class, rounded) / fine
+
+    def imagine(
+        self,
+        pre: SparseCode,
+        cell_class: NDArray[np.integer],
+        table: NDArray[np.floating],
+        load_class: NDArray[np.integer],
+        chances: NDArray[np.floating],
+        member: SparseCode,
+        seed: int,
+    ) -> NDArray[np.float64]:
+        """Do as `score` with counts that are not those of the synapses but drawn by chance.
+
+        For a population that projects to itself.
+
+        Parameters
+        ----------
+        pre : SparseCode
+        cell_class, load_class : (n_units,) int
+            Classes of the cells; the sum of two cells' is the row of the table, or of `chances`.
+        table : (n_classes, 2^bits) float
+            As for `score`.
+        chances : (n_loads, 2^bits) float
+            Chance of each count or a smaller one.
+        member : SparseCode
+            A pattern whose synapses have one count more.
+        seed : int
+            A seed is a network: the same counts in every call.
+
+        Returns
+        -------
+        (n_units,) float64
+        """
+        fine = fixed_point(table, len(pre))
+        out = np.zeros(self.connectivity.n_post, dtype=np.int32)
+        rounded = np.rint(table * fine).astype(np.int32)
+        bars = np.rint(np.minimum(chances, 1.0) * (2**32 - 1)).astype(np.uint32)
+        cells = max(1, _SYNAPSES_A_CALL // 8 // self.connectivity.fan_out)
+        with kernels.threads(self.threads):
+            for first in range(0, len(pre), cells):
+                kernels.imagine(
+                    self.connectivity.wires,
+                    np.uint64(seed),
+                    pre.active[first : first + cells],
+                    cell_class.astype(np.uint16),
+                    rounded,
+                    load_class.astype(np.uint16),
+                    bars,
+                    member.to_dense(),
+                    out,
+                )
+        return out / fine
 
     def _sum(
         self,
@@ -287,6 +334,9 @@ class CountSynapses(_Synapses):
         for name in ("weights", "pre_use", "post_use"):
             own[name][...] = state[name]
         self.n_stored = float(state["n_stored"])
+        rows = max(1, _SYNAPSES_A_CALL // 16 // self.connectivity.fan_out)
+        parts = range(0, len(self.weights), rows)
+        self.largest = max(int(self.counts(r, r + rows).max(initial=0)) for r in parts)
 
 
 class FloatSynapses(_Synapses):
@@ -390,6 +440,18 @@ def push(
     return out
 
 
+def coincident(connectivity: Connectivity, pre: SparseCode, post: SparseCode) -> Indices:
+    """Return the flat indices ``cell * fan_out + slot`` of the synapses with both cells active.
+
+    They are ascending. Parameters as for `push`.
+    """
+    slots, keys = _meeting(connectivity, pre, post)
+    out = np.empty(len(pre) * min(connectivity.fan_out, len(post)), dtype=np.int64)
+    wires = connectivity.wires
+    n = kernels.coincident(wires, connectivity.fan_out, pre.active, post.active, slots, keys, out)
+    return out[:n]
+
+
 def row_bytes(owner: object, fan_out: int, bits: int) -> int:
     """Return the bytes of one cell's packed counts."""
     if bits not in (1, 4, 8):
@@ -430,6 +492,16 @@ def check_state(
                 "none" if got is None else f"{got.dtype} {got.shape}",
                 "load it into the circuit that wrote it",
             )
+
+
+def _meeting(
+    connectivity: Connectivity, pre: SparseCode, post: SparseCode
+) -> tuple[Indices, NDArray[np.uint32]]:
+    """Return the slots and keys by which any cell would reach the active ones of `post`."""
+    _check("synapses", pre, connectivity.n_pre, "pre")
+    _check("synapses", post, connectivity.n_post, "post")
+    slots = connectivity.slots(post.active)
+    return slots, connectivity.keys(post.active, slots)
 
 
 def _gains(

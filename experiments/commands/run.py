@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--out", type=Path, default=None, metavar="DIR", help="default: out/EXPERIMENT"
     )
     parser.add_argument("--seed", type=int, default=None, help="the same as seed=N")
+    parser.add_argument(
+        "--slow",
+        action="store_true",
+        help="start from the experiment's long version, if it has one",
+    )
 
 
 def run(arguments: Namespace) -> dict[str, Any]:
@@ -33,13 +39,12 @@ def run(arguments: Namespace) -> dict[str, Any]:
     module = discovery.find("experiments", arguments.name)
     if not hasattr(module, "expected"):
         raise ConfigError(f"{arguments.name} is no experiment; try one_night or ten_days")
-    config = module.Config()
-    settings = list(arguments.settings)
-    if arguments.seed is not None:
-        field = "seed" if hasattr(config, "seed") else "seeds"
-        settings.append(f"{field}={arguments.seed}")
-    for setting in settings:
-        config = changed(config, *_split(setting))
+    start = module.Config()
+    if arguments.slow:
+        if not hasattr(module, "SLOW"):
+            raise ConfigError(f"{arguments.name} has no long version; leave --slow out")
+        start = module.SLOW
+    config = configured(start, arguments.settings, arguments.seed)
     out = arguments.out or Path("out") / arguments.name
     out.mkdir(parents=True, exist_ok=True)
     seed = getattr(config, "seed", 0)
@@ -62,6 +67,17 @@ def run(arguments: Namespace) -> dict[str, Any]:
     print(f"recorded in {out / 'run.h5'}, drawn in {out / (arguments.name + '.png')}")
     print(f"cost in this process: {ledger}")
     return {**values, **ledger.as_dict(), **meter.as_dict()}
+
+
+def configured(config: Any, settings: Sequence[str], seed: int | None) -> Any:
+    """Return a copy of a configuration with each FIELD=VALUE, and the seed, set."""
+    settings = list(settings)
+    if seed is not None:
+        field = "seed" if hasattr(config, "seed") else "seeds"
+        settings.append(f"{field}={seed}")
+    for setting in settings:
+        config = changed(config, *_split(setting))
+    return config
 
 
 def changed(config: Any, path: str, text: str) -> Any:

@@ -67,6 +67,7 @@ def test_kernels_equal_the_reference_bit_for_bit(wiring, bits, threads):
         assert (change.n_events, change.n_lost) == (met.sum(), lost)
         assert np.array_equal(np.sort(own.coincident(pre, post)), np.flatnonzero(met))
     assert np.array_equal(own.counts(), reference.counts)
+    assert own.largest >= reference.counts.max()
     assert 0 < reference.counts.min(initial=1) + reference.counts.max() <= own.most
     classes = rng.integers(0, 4, N_PRE), rng.integers(0, 3, N_POST)
     table = np.round(rng.normal(size=(6, own.most + 1)) * 256) / 256  # Exact in fixed point.
@@ -169,7 +170,7 @@ def test_state_is_taken_back_and_a_foreign_one_refused():
     saved = {name: array.copy() for name, array in own.state.items()}
     other = CountSynapses(WIRINGS["generated"](), 4)
     other.restore(saved)
-    assert np.array_equal(other.weights, own.weights) and other.n_stored == 1
+    assert np.array_equal(other.weights, own.weights) and other.n_stored == other.largest == 1
     for broken in (
         {name: saved[name] for name in saved if name != "post_use"},
         saved | {"weights": saved["weights"][:-1]},
@@ -198,7 +199,7 @@ def test_state_is_taken_back_and_a_foreign_one_refused():
                 np.ones(N_POST, int),
                 np.ones((2, 256)),
             ),
-            "table: expected at least 3 rows of 256 levels",
+            "table: expected at least 3 rows of 1 levels",
         ),
         (
             lambda s: CountSynapses(s.connectivity, threads=99).strength(SparseCode.of([1], N_PRE)),
@@ -215,3 +216,31 @@ def test_memory_that_is_not_there_is_refused_before_it_is_taken():
     connectivity = Generated(1 << 30, 1 << 30, 1 << 14, 0)
     with pytest.raises(CapacityError, match=r"expected 17592\.19 GB for 17,592,186,044,416 syn"):
         CountSynapses(connectivity, 8)
+
+
+@every_width
+def test_imagined_counts_follow_the_chances_and_are_the_same_both_ways(bits):
+    n, rng = 40, np.random.default_rng(8)
+    own = CountSynapses(Full(n, n), bits)
+    chances = np.cumsum(np.full((1, own.most + 1), 1.0 / (own.most + 1)), axis=1)
+    table = np.arange(own.most + 1.0)[None]
+    flat, none = np.zeros(n, int), SparseCode.of([], n)
+    counts = np.array(
+        [own.imagine(SparseCode.of([i], n), flat, table, flat, chances, none, 5) for i in range(n)]
+    )
+    assert np.array_equal(counts, counts.T) and not np.diag(counts).any()
+    drawn = counts[np.triu_indices(n, 1)]
+    # Uniform on 0..most: 4 standard errors of the mean of 780.
+    spread = np.sqrt(((own.most + 1) ** 2 - 1) / 12)
+    assert drawn.mean() == pytest.approx(own.most / 2, abs=4 * spread / np.sqrt(drawn.size))
+    member = SparseCode.random(n, 12, rng)
+    inside = np.outer(member.to_dense(), member.to_dense()) & ~np.eye(n, dtype=bool)
+    raised = np.array(
+        [
+            own.imagine(SparseCode.of([i], n), flat, table, flat, chances, member, 5)
+            for i in range(n)
+        ]
+    )
+    assert np.array_equal(raised, np.minimum(counts + inside, own.most))
+    other = own.imagine(SparseCode.of([0], n), flat, table, flat, chances, none, 6)
+    assert not np.array_equal(other, counts[0])
