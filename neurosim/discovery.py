@@ -12,8 +12,11 @@ import os
 import pkgutil
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from neurosim.errors import ConfigError, nearest_name
+
+T = TypeVar("T")
 
 
 def names(package: str) -> list[str]:
@@ -71,7 +74,7 @@ def find(package: str, name: str) -> ModuleType:
     return importlib.import_module(f"{package}.{name}")
 
 
-def members(package: str, base: type) -> dict[str, type]:
+def members(package: str, base: type[T]) -> dict[str, type[T]]:
     """Return the class of each module of a package that descends from `base`, by module name.
 
     Parameters
@@ -89,7 +92,7 @@ def members(package: str, base: type) -> dict[str, type]:
     }
 
 
-def member(package: str, base: type, name: str) -> type:
+def member(package: str, base: type[T], name: str) -> type[T]:
     """Return one of `members` by the name of its module or its class.
 
     Raises

@@ -139,7 +139,7 @@ class SparseProjection:
         after = np.clip(np.rint(before + delta), 0, MAX_COUNT).astype(np.uint8)
         flat[slots] = after
         self._count_used(slots, (after > 0).astype(np.int64) - (before > 0))
-        writes = np.count_nonzero(after != before)
+        writes = int(np.count_nonzero(after != before))
         self.ledger.add(slots.size, writes, slots.size, slots.size * 2)
         return int(slots.size)
 
