@@ -1,39 +1,18 @@
-"""Contracts: what a rule, a region, a cortex, a hippocampus and an experiment promise."""
+"""Contracts: what a region, a cortex and a hippocampus promise; a rule's stands in `rule`."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosim.rule import Event, Rule
+
+__all__ = ["Completion", "Cortex", "Event", "Gauge", "Hippocampus", "Replay", "Rule", "State"]
+
 State = Mapping[str, NDArray[Any]]
-Event = Literal["coincidence", "pre", "post", "all"]
-"""Which synapses a rule acts on: both cells active, one of them, or any."""
-
-
-@runtime_checkable
-class Rule(Protocol):
-    """A synaptic rule: a frozen dataclass, all parameters with defaults.
-
-    Locality is the signature: `delta` sees the two cells, the weight and a modulator of each
-    synapse, and fills a change; only a `SparseProjection` writes weights.
-    """
-
-    source: ClassVar[str]
-    knows: ClassVar[tuple[str, ...]]
-    acts_on: ClassVar[Event]
-
-    def delta(
-        self,
-        pre: NDArray[np.floating],
-        post: NDArray[np.floating],
-        weights: NDArray[np.floating],
-        modulator: float,
-        out: NDArray[np.floating],
-    ) -> None:
-        """Fill `out (n_synapses,)` with weight changes."""
 
 
 @dataclass(frozen=True)

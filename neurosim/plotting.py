@@ -41,6 +41,12 @@ _COLOUR_OF_ARM = {
     "no CA1 learning": "#CC79A7",
     "no dentate gyrus": "#000000",
 }
+_COLOUR_OF_RULE = {
+    "pair_stdp": "#D55E00",
+    "triplet_stdp": "#0072B2",
+    "symmetric_stdp": "#009E73",
+    "inhibitory_stdp": "#CC79A7",
+}
 # Paul Tol's muted scheme, which stays apart from the above in hue and for the colour-blind.
 _COLOURS_OF_OTHERS = (
     "#332288",
@@ -74,8 +80,8 @@ _STYLE = {
 def colour(learner_name: str) -> str:
     """Return the colour that belongs to a name, the same in every figure and every run.
 
-    The arms of the house have fixed colours; any other name gets one by its hash, so that two of
-    these may share one.
+    The arms of the house and its spike rules have fixed colours; any other name gets one by its
+    hash, so that two of these may share one.
 
     Parameters
     ----------
@@ -87,8 +93,9 @@ def colour(learner_name: str) -> str:
     str
         As ``#RRGGBB``.
     """
-    if learner_name in _COLOUR_OF_ARM:
-        return _COLOUR_OF_ARM[learner_name]
+    fixed = {**_COLOUR_OF_ARM, **_COLOUR_OF_RULE}
+    if learner_name in fixed:
+        return fixed[learner_name]
     digest = hashlib.sha256(learner_name.encode()).digest()
     return _COLOURS_OF_OTHERS[int.from_bytes(digest[:8], "big") % len(_COLOURS_OF_OTHERS)]
 

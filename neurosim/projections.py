@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from neurosim.codes import SparseCode
 from neurosim.connectivity import Stored
 from neurosim.errors import ConfigError
+from neurosim.ledger import Ledger
 from neurosim.synapses import coincident
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class SparseProjection:
         Postsynaptic cell of each synapse, ascending in a row.
     weights : (n_pre, fan_out) uint8 [counts]
         0 is a silent synapse; bounds 0..255 are enforced here.
+    ledger : Ledger
+        What reading and learning have cost so far.
 
     Raises
     ------
@@ -80,6 +83,7 @@ class SparseProjection:
         self.weights = np.zeros((n_pre, fan_out), dtype=np.uint8)
         self._used_by_pre = np.zeros(n_pre, dtype=np.int64)
         self._used_by_post = np.zeros(n_post, dtype=np.int64)
+        self.ledger = Ledger()
 
     def drive(self, pre: SparseCode, gain: NDArray[np.float32] | None = None) -> Drive:
         """Send a pattern through the potentiated synapses (clipped read-out).
@@ -100,6 +104,7 @@ class SparseProjection:
         potentiated = np.zeros(self.n_post, dtype=np.float32)
         connected = np.zeros(self.n_post, dtype=np.float32)
         _drive(pre.active, self.targets, self.weights, gain, potentiated, connected)
+        self._enter_reading(pre, 9)
         return Drive(potentiated, connected)
 
     def strength(self, pre: SparseCode, exponent: float = 1.0) -> NDArray[np.float32]:
@@ -116,6 +121,7 @@ class SparseProjection:
         conductance = np.zeros(MAX_COUNT + 1, dtype=np.float32)
         conductance[1:] = np.arange(1, MAX_COUNT + 1) ** exponent
         _strength(pre.active, self.targets, self.weights, conductance, total)
+        self._enter_reading(pre, 5)
         return total
 
     def learn(self, rule: "Rule", pre: SparseCode, post: SparseCode, modulator: float = 1.0) -> int:
@@ -142,6 +148,8 @@ class SparseProjection:
         after = np.clip(np.rint(before + delta), 0, MAX_COUNT).astype(np.uint8)
         flat[slots] = after
         self._count_used(slots, (after > 0).astype(np.int64) - (before > 0))
+        writes = int(np.count_nonzero(after != before))
+        self.ledger.add(slots.size, writes, slots.size, slots.size * 2)
         return int(slots.size)
 
     def coincident(self, pre: SparseCode, post: SparseCode) -> NDArray[np.int64]:
@@ -197,6 +205,10 @@ class SparseProjection:
     def _blocks(synapses: NDArray[Any]) -> list[NDArray[Any]]:
         """Cut the rows of a synapse array so that what is computed of a block stays small."""
         return np.array_split(synapses, max(1, synapses.size // _BLOCK))
+
+    def _enter_reading(self, pre: SparseCode, n_bytes: int) -> None:
+        events = len(pre) * self.fan_out
+        self.ledger.add(events, 0, events, events * (n_bytes + self.targets.itemsize))
 
     def _count_used(self, slots: NDArray[np.int64], change: NDArray[np.int64]) -> None:
         np.add.at(self._used_by_pre, slots // self.fan_out, change)

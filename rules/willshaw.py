@@ -6,11 +6,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.contracts import Event
+from neurosim.rule import Event, Rule
 
 
 @dataclass(frozen=True)
-class Willshaw:
+class Willshaw(Rule):
     """Potentiate a synapse whose two cells fire together.
 
     ``delta w = step * pre * post * modulator``
@@ -37,31 +37,12 @@ class Willshaw:
     step: int = 1
 
     source: ClassVar[str] = "Willshaw, Buneman & Longuet-Higgins (1969) Nature 222:960"
-    knows: ClassVar[tuple[str, ...]] = ("pre", "post", "modulator")
     acts_on: ClassVar[Event] = "coincidence"
 
-    def delta(
-        self,
-        pre: NDArray[np.floating],
-        post: NDArray[np.floating],
-        weights: NDArray[np.floating],
-        modulator: float,
-        out: NDArray[np.floating],
-    ) -> None:
-        """Fill `out` with the weight changes of the synapses given.
-
-        Parameters
-        ----------
-        pre, post : (n_synapses,) float
-            Activity of each synapse's two cells, 0 or 1.
-        weights : (n_synapses,) float [counts]
-            Not used by this rule.
-        modulator : float
-            +1 writes, -1 takes back; other values scale.
-        out : (n_synapses,) float [counts]
-        """
-        np.multiply(pre, post, out=out)
-        out *= self.step * modulator
+    @staticmethod
+    def change(pre, post, modulator, step):
+        """Return the change of one synapse [counts]."""
+        return step * modulator * pre * post
 
     @staticmethod
     def reference(

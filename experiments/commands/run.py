@@ -32,6 +32,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
 
     from neurosim import discovery, plotting
     from neurosim.errors import ConfigError
+    from neurosim.ledger import counting
     from neurosim.randomness import Streams
     from neurosim.recorder import Recorder
     from neurosim.resources import ResourceMeter
@@ -48,12 +49,13 @@ def run(arguments: Namespace) -> dict[str, Any]:
     out = arguments.out or Path("out") / arguments.name
     out.mkdir(parents=True, exist_ok=True)
     seed = getattr(config, "seed", 0)
-    rng, parameters = (
-        Streams(seed).generator(arguments.name),
-        inspect.signature(module.run).parameters,
-    )
-    keeps = {"shelf": out} if "shelf" in parameters else {}
-    with ResourceMeter() as meter, Recorder(out / "run.h5", config, seed) as recorder:
+    rng = Streams(seed).generator(arguments.name)
+    keeps = {"shelf": out} if "shelf" in inspect.signature(module.run).parameters else {}
+    with (
+        counting() as ledger,
+        ResourceMeter() as meter,
+        Recorder(out / "run.h5", config, seed) as recorder,
+    ):
         result = module.run(config, rng, recorder, **keeps)
     with plotting.style():
         figure = Figure(figsize=(7, 4.5), layout="constrained")
@@ -66,7 +68,8 @@ def run(arguments: Namespace) -> dict[str, Any]:
     for key, (number, source) in module.expected.items():
         print(f"expected {key} {number}: {source}")
     print(f"recorded in {out / 'run.h5'}, drawn in {out / (arguments.name + '.png')}")
-    return {**values, **meter.as_dict()}
+    print(f"cost in this process: {ledger}")
+    return {**values, **ledger.as_dict(), **meter.as_dict()}
 
 
 def configured(config: Any, settings: Sequence[str], seed: int | None) -> Any:
