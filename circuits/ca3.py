@@ -13,8 +13,8 @@ from circuits import inhibition, readouts
 from neurosim.codes import SparseCode, corrupted
 from neurosim.connectivity import Connectivity, Full, Generated, Nearby, Stored
 from neurosim.errors import CapacityError, ConfigError, CorruptFileError, NumericalError
+from neurosim.hdf5 import pack_hdf5, unpack_hdf5
 from neurosim.resources import require_memory
-from neurosim.storage import pack_hdf5, unpack_hdf5
 from neurosim.synapses import CountSynapses, check_state, row_bytes
 
 Wiring = Literal["generated", "stored", "nearby", "full"]

@@ -14,10 +14,11 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from neurosim.errors import ConfigError, NeurosimError, StorageError
+from neurosim.errors import ConfigError, CorruptFileError, NeurosimError, StorageError
 
 _SPARE_BYTES = 1 << 20  # File systems need room for their own records too.
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")

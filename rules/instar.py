@@ -6,11 +6,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.contracts import Event
+from neurosim.rule import Event, Rule
+
+Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class Instar:
+class Instar(Rule):
     """Move the weights of an active cell towards its input.
 
     ``delta w = eta * modulator * post * (pre - w)``
@@ -37,39 +39,14 @@ class Instar:
     eta: float = 0.25
 
     source: ClassVar[str] = "Grossberg (1976) Biol. Cybern. 23:121"
-    knows: ClassVar[tuple[str, ...]] = ("pre", "post", "weights", "modulator")
     acts_on: ClassVar[Event] = "post"
 
-    def delta(
-        self,
-        pre: NDArray[np.floating],
-        post: NDArray[np.floating],
-        weights: NDArray[np.floating],
-        modulator: float,
-        out: NDArray[np.floating],
-    ) -> None:
-        """Fill `out` with the weight changes of the synapses given.
-
-        Parameters
-        ----------
-        pre, post : (n_synapses,) float
-            Activity of each synapse's two cells.
-        weights : (n_synapses,) float
-        modulator : float
-            Scales the rate: how plastic the cell is.
-        out : (n_synapses,) float
-        """
-        np.subtract(pre, weights, out=out)
-        out *= post
-        out *= self.eta * modulator
+    @staticmethod
+    def change(pre, post, weight, modulator, eta):
+        """Return the change of one synapse."""
+        return eta * modulator * (post * (pre - weight))
 
     @staticmethod
-    def reference(
-        pre: NDArray[np.floating],
-        post: NDArray[np.floating],
-        weights: NDArray[np.floating],
-        eta: float,
-        modulator: float,
-    ) -> NDArray[np.floating]:
-        """Return the full ``(n_post, n_pre)`` change of a dense projection, from the formula."""
-        return eta * modulator * post[:, None] * (pre[None, :] - weights)
+    def reference(pre: Array, post: Array, weight: Array, modulator: float, eta: float) -> Array:
+        """Return the ``(n_post, n_pre)`` change, from the formula."""
+        return eta * modulator * post[:, None] * (pre[None, :] - weight)
