@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,12 +16,12 @@ from circuits import readouts
 from circuits.ca3 import CA3, CA3Config
 from neurosim.codes import SparseCode, corrupted
 from neurosim.errors import ConfigError
+from neurosim.jobs import run_jobs
 from neurosim.mean_field import Cue, recall_capacity, recall_overlap
 from neurosim.metrics import mean_interval
 from neurosim.plotting import points
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
-from neurosim.seeds import in_processes
 from neurosim.theory import treves_rolls_k
 
 if TYPE_CHECKING:
@@ -63,8 +64,6 @@ class Config:
     seeds : tuple of int
     workers : int
         Processes at a time; 0 for one a processor.
-    resume : str
-        Folder that keeps each finished network, for a run that is interrupted; empty for none.
     """
 
     fan_ins: tuple[int, ...] = (330, 660, 1320)
@@ -76,7 +75,6 @@ class Config:
     n_cues: int = 16
     seeds: tuple[int, ...] = (0, 1, 2)
     workers: int = 0
-    resume: str = ""
 
     def __post_init__(self) -> None:
         if not 0 < self.dilution <= 1:
@@ -223,6 +221,7 @@ def run(
     rng: np.random.Generator | None = None,
     recorder: Recorder | None = None,
     tick: Callable[[], object] = lambda: None,
+    shelf: Path | None = None,
 ) -> Result:
     """Fill every network with random patterns and recall some of them at each load.
 
@@ -234,6 +233,8 @@ def run(
     recorder : Recorder, optional
     tick : callable
         Called after each network.
+    shelf : Path, optional
+        Folder that keeps what is finished when a run is interrupted, for the next one.
     """
     networks = config.networks()
     jobs = [
@@ -241,7 +242,7 @@ def run(
         for seed in config.seeds
         for network in networks
     ]
-    filled = in_processes(fill_network, jobs, config.workers, tick, config.resume)
+    filled = run_jobs(fill_network, jobs, config.workers, tick, shelf)
     shape = (len(config.seeds), len(networks), *filled[0].shape)
     result = Result(config, np.stack(filled).reshape(shape))
     if recorder is not None:

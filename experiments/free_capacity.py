@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,12 +14,12 @@ from circuits.ca3 import CA3, CA3Config
 from experiments.capacity import Network
 from neurosim.codes import SparseCode, corrupted
 from neurosim.errors import ConfigError
+from neurosim.jobs import run_jobs
 from neurosim.mean_field import Cue
 from neurosim.metrics import Interval, mean_interval
 from neurosim.plotting import label, points
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
-from neurosim.seeds import in_processes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,8 +50,6 @@ class Config:
     seeds : tuple of int
     workers : int
         Processes at a time; 0 for one a processor.
-    resume : str
-        Folder that keeps each finished seed; empty for none.
     """
 
     n_units: int = 4096
@@ -60,7 +59,6 @@ class Config:
     n_next: int = 30
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     workers: int = 0
-    resume: str = ""
 
     def __post_init__(self) -> None:
         if list(self.loads) != sorted(set(self.loads)) or not self.loads or self.loads[0] <= 0:
@@ -137,6 +135,7 @@ def run(
     rng: np.random.Generator | None = None,
     recorder: Recorder | None = None,
     tick: Callable[[], object] = lambda: None,
+    shelf: Path | None = None,
 ) -> Result:
     """Fill networks; at each load predict the next pattern's recall, then try some.
 
@@ -148,11 +147,13 @@ def run(
     recorder : Recorder, optional
     tick : callable
         Called after each seed.
+    shelf : Path, optional
+        Folder that keeps what is finished when a run is interrupted, for the next one.
     """
     # A seed's result, and the name it is kept under, depend on nothing but these.
-    alone = replace(config, seeds=(0,), workers=0, resume="")
+    alone = replace(config, seeds=(0,), workers=0)
     jobs = [(seed, alone) for seed in config.seeds]
-    rows = np.array(in_processes(one_seed, jobs, config.workers, tick, config.resume))
+    rows = np.array(run_jobs(one_seed, jobs, config.workers, tick, shelf))
     result = Result(config, *np.moveaxis(rows, 1, 0))
     if recorder is not None:
         for name in ("predicted", "measured", "exact"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,11 +14,11 @@ from scipy.special import expit, stdtrit
 
 from circuits.hopfield import Hopfield, HopfieldConfig
 from neurosim.errors import ConfigError
+from neurosim.jobs import run_jobs
 from neurosim.metrics import Interval, mean_interval
 from neurosim.plotting import SHADES, label, points
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
-from neurosim.seeds import in_processes
 from neurosim.theory import hopfield_capacity, hopfield_overlap
 
 if TYPE_CHECKING:
@@ -151,6 +152,7 @@ def run(
     rng: np.random.Generator | None = None,
     recorder: Recorder | None = None,
     tick: Callable[[], object] = lambda: None,
+    shelf: Path | None = None,
 ) -> Result:
     """Store random patterns at each load, recall some from themselves.
 
@@ -162,6 +164,8 @@ def run(
     recorder : Recorder, optional
     tick : callable
         Called after each network.
+    shelf : Path, optional
+        Folder that keeps what is finished when a run is interrupted, for the next one.
     """
     shape = (len(config.seeds), len(config.sizes), len(config.loads))
     jobs = [
@@ -170,7 +174,7 @@ def run(
         for size in config.sizes
         for load in config.loads
     ]
-    overlaps = np.array(in_processes(recall_overlaps, jobs, config.workers, tick))
+    overlaps = np.array(run_jobs(recall_overlaps, jobs, config.workers, tick, shelf))
     result = Result(config, overlaps.reshape(*shape, config.n_cues))
     if recorder is not None:
         recorder.store("overlap", result.overlaps, "", ("seed", "size", "load", "cue"))

@@ -18,7 +18,7 @@ from experiments.arms import ARMS, ArmConfig, ArmResult, run_arm
 from experiments.childhood import DATA
 from experiments.examination import examine_items, read_day
 from neurosim.errors import ConfigError, nearest_name
-from neurosim.jobs import Shelf, run_jobs
+from neurosim.jobs import run_jobs
 from neurosim.plotting import colour
 from neurosim.progress import progress
 from neurosim.recorder import Recorder
@@ -117,13 +117,9 @@ def run(
         Folder in which the arms that are finished outlive an interruption.
     """
     sentences = read_day(Path(config.file) if config.file else DIARY)
-    jobs = {
-        f"{arm.arm.replace(' ', '_')}-{arm.seed}": (arm, sentences)
-        for arm in arms_of(config, len(sentences))
-    }
-    kept = None if shelf is None else Shelf(shelf, {"config": config, "text": sentences})
-    results = run_jobs(run_arm, jobs, ArmResult, kept, config.workers, tick)
-    result = Result(config, list(results.values()), len(examine_items(sentences)))
+    jobs = [(arm, sentences) for arm in arms_of(config, len(sentences))]
+    results = run_jobs(run_arm, jobs, config.workers, tick, shelf, ArmResult.pack, ArmResult.unpack)
+    result = Result(config, results, len(examine_items(sentences)))
     if recorder is not None:
         record(result, recorder)
     return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,11 +13,11 @@ from numpy.typing import NDArray
 from circuits.ca3 import CA3, CA3Config
 from neurosim.codes import SparseCode
 from neurosim.errors import ConfigError
+from neurosim.jobs import run_jobs
 from neurosim.metrics import mean_interval
 from neurosim.plotting import label, points
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
-from neurosim.seeds import in_processes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,6 +125,7 @@ def run(
     rng: np.random.Generator | None = None,
     recorder: Recorder | None = None,
     tick: Callable[[], object] = lambda: None,
+    shelf: Path | None = None,
 ) -> Result:
     """Store memories, let the network burst by itself, with adaptation and without.
 
@@ -135,9 +137,11 @@ def run(
     recorder : Recorder, optional
     tick : callable
         Called after each network.
+    shelf : Path, optional
+        Folder that keeps what is finished when a run is interrupted, for the next one.
     """
     jobs = [(seed, config, arm) for seed in config.seeds for arm in ARMS]
-    bursts = np.array(in_processes(burst, jobs, config.workers, tick))
+    bursts = np.array(run_jobs(burst, jobs, config.workers, tick, shelf))
     bursts = bursts.reshape(len(config.seeds), len(ARMS), 2, config.n_bursts)
     result = Result(config, bursts[:, :, 0].astype(np.int64), bursts[:, :, 1])
     if recorder is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,11 +14,11 @@ from numpy.typing import NDArray
 from circuits.ca3 import CA3, CA3Config, Recall
 from neurosim.codes import SparseCode
 from neurosim.errors import ConfigError
+from neurosim.jobs import run_jobs
 from neurosim.metrics import mean_interval
 from neurosim.plotting import points
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
-from neurosim.seeds import in_processes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -166,6 +167,7 @@ def run(
     rng: np.random.Generator | None = None,
     recorder: Recorder | None = None,
     tick: Callable[[], object] = lambda: None,
+    shelf: Path | None = None,
 ) -> Result:
     """Store sequences at each load and replay some; then at half capacity; then branch and cycle.
 
@@ -177,9 +179,11 @@ def run(
     recorder : Recorder, optional
     tick : callable
         Called after each seed.
+    shelf : Path, optional
+        Folder that keeps what is finished when a run is interrupted, for the next one.
     """
     jobs = [(seed, config) for seed in config.seeds]
-    parts = zip(*in_processes(one_seed, jobs, config.workers, tick), strict=True)
+    parts = zip(*run_jobs(one_seed, jobs, config.workers, tick, shelf), strict=True)
     result = Result(config, *(np.array(part) for part in parts))
     if recorder is not None:
         recorder.store("in_order", result.in_order, "", ("seed", "direction", "load"))

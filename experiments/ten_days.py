@@ -1,7 +1,7 @@
 """Ten days and ten nights, one brain: what is left of the first day and of what came before?"""
 
 import dataclasses
-import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,11 +18,11 @@ from circuits.language_cortex import PlasticityConfig
 from circuits.night import NightConfig
 from experiments.childhood import DATA, MODEL, heldout_perplexity, shipped_facts
 from experiments.examination import cloze, examine_items
-from neurosim.hdf5 import pack_hdf5, unpack_hdf5
 from neurosim.jobs import Shelf
 from neurosim.metrics import backward_transfer, forgetting
 from neurosim.plotting import colour
 from neurosim.recorder import Recorder
+from neurosim.storage import atomic_write_json, read_json
 from neurosim.text import Sentence, read_sentences
 from rules.willshaw import Willshaw
 
@@ -71,14 +71,18 @@ class Diary:
     recall: list[list[float]]
     states: list[list[float]]
 
-    def pack(self) -> bytes:
-        """Return everything as a sealed HDF5 file."""
-        return pack_hdf5({}, {"diary": json.dumps(dataclasses.asdict(self))})
+    def keep(self, folder: Path | None) -> None:
+        """Write the diary into a folder; without one, not at all."""
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            atomic_write_json(folder / "diary.json", self)
 
     @classmethod
-    def unpack(cls, data: bytes) -> Self:
-        """Take back what `pack` returned."""
-        return cls(**json.loads(unpack_hdf5(data, "an unfinished life")[1]["diary"]))
+    def found(cls, folder: Path | None) -> Self:
+        """Return the diary that lies in a folder, or an empty one."""
+        if folder is None or not (folder / "diary.json").exists():
+            return cls([], [])
+        return cls(**read_json(folder / "diary.json"))
 
 
 @dataclass(frozen=True)
@@ -140,29 +144,23 @@ def run(
         last whole cycle, and the examinations so far. The next run goes on with it.
     """
     torch.set_num_threads(1)
-    kept = Shelf(shelf, config) if shelf is not None else None
-    path = kept.folder / "brain" if kept is not None else None
+    home = None if shelf is None else Shelf(shelf).place("ten days", config)
     born = BrainConfig(seed=config.seed, night=config.night)
     texts = [
         list(read_sentences(DATA / "days" / f"day{k + 1:02d}.txt")) for k in range(config.days)
     ]
     exams = [[(item.cue, item.answer) for item in examine_items(text)] for text in texts]
-    diary = (kept.get("diary", Diary) if kept is not None else None) or Diary([], [])
-
-    def keep(diary: Diary) -> None:
-        if kept is not None:
-            kept.put("diary", diary)
-
-    with _brain(path, born) as brain:
+    diary = Diary.found(home)
+    with _brain(home and home / "brain", born) as brain:
         brain.cortex.plasticity = config.plasticity
         if not diary.states:
             diary.states.append(_state(brain))
-            keep(diary)
+            diary.keep(home)
         for night in range(len(diary.recall), config.days):
             _live(brain, texts[night], night)
             diary.recall.append([cloze(brain.cortex, exam)[0] for exam in exams[: night + 1]])
             diary.states.append(_state(brain))
-            keep(diary)
+            diary.keep(home)
             tick()
     recall = np.full((config.days, config.days), np.nan)
     for night, row in enumerate(diary.recall):
@@ -174,8 +172,9 @@ def run(
             values = getattr(result, part.name)
             dims = ("night", "day")[: values.ndim]
             recorder.store(part.name, np.nan_to_num(values, nan=-1.0), "", dims)
-    if kept is not None:
-        kept.clear()
+    if home is not None:
+        shutil.rmtree(home)
+        Shelf(home.parents[1]).clear([])
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,11 +13,11 @@ from numpy.typing import NDArray
 from circuits.willshaw_matrix import WillshawMatrix, WillshawMatrixConfig
 from neurosim.codes import SparseCode
 from neurosim.errors import ConfigError
+from neurosim.jobs import run_jobs
 from neurosim.metrics import mean_interval
 from neurosim.plotting import SHADES, label, points
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
-from neurosim.seeds import in_processes
 from neurosim.theory import (
     WILLSHAW_LIMIT,
     transinformation,
@@ -128,6 +129,7 @@ def run(
     rng: np.random.Generator | None = None,
     recorder: Recorder | None = None,
     tick: Callable[[], object] = lambda: None,
+    shelf: Path | None = None,
 ) -> Result:
     """Fill matrices with random pairs and read some of them out at each load.
 
@@ -139,6 +141,8 @@ def run(
     recorder : Recorder, optional
     tick : callable
         Called after each matrix.
+    shelf : Path, optional
+        Folder that keeps what is finished when a run is interrupted, for the next one.
     """
     k = np.array([best_k(n) for n in config.sizes])
     full = [willshaw_capacity(n, int(a)).n_patterns for n, a in zip(config.sizes, k, strict=True)]
@@ -148,7 +152,7 @@ def run(
         for seed in config.seeds
         for place, n in enumerate(config.sizes)
     ]
-    measured = np.array(in_processes(fill_matrix, jobs, config.workers, tick))
+    measured = np.array(run_jobs(fill_matrix, jobs, config.workers, tick, shelf))
     shape = (len(config.seeds), len(config.sizes), len(config.fill), 3)
     result = Result(config, k, n_pairs, *np.moveaxis(measured.reshape(shape), -1, 0))
     if recorder is not None:

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,12 +16,12 @@ from circuits.ca3 import CA3, CA3Config
 from experiments.capacity import Network
 from neurosim.codes import SparseCode, corrupted
 from neurosim.errors import ConfigError
+from neurosim.jobs import run_jobs
 from neurosim.mean_field import Cue
 from neurosim.metrics import Interval, mean_interval
 from neurosim.plotting import label
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
-from neurosim.seeds import in_processes
 from neurosim.theory import BUHMANN_LIMIT, WILLSHAW_LIMIT, transinformation
 
 if TYPE_CHECKING:
@@ -74,8 +75,6 @@ class Config:
     seeds : tuple of int
     workers : int
         Processes at a time; 0 for one a processor.
-    resume : str
-        Folder that keeps each finished network; empty for none.
     """
 
     n_units: int = 2048
@@ -87,7 +86,6 @@ class Config:
     n_probes: int = 32
     seeds: tuple[int, ...] = (0, 1)
     workers: int = 0
-    resume: str = ""
 
     def __post_init__(self) -> None:
         if list(self.loads) != sorted(set(self.loads)) or not self.loads or self.loads[0] <= 0:
@@ -184,6 +182,7 @@ def run(
     rng: np.random.Generator | None = None,
     recorder: Recorder | None = None,
     tick: Callable[[], object] = lambda: None,
+    shelf: Path | None = None,
 ) -> Result:
     """Fill networks; at each load measure what is stored, write some more, measure again.
 
@@ -195,6 +194,8 @@ def run(
     recorder : Recorder, optional
     tick : callable
         Called after each network.
+    shelf : Path, optional
+        Folder that keeps what is finished when a run is interrupted, for the next one.
     """
     networks = config.networks()
     jobs = [
@@ -202,7 +203,7 @@ def run(
         for seed in config.seeds
         for name, a in networks
     ]
-    rows = np.array(in_processes(fill_network, jobs, config.workers, tick, config.resume))
+    rows = np.array(run_jobs(fill_network, jobs, config.workers, tick, shelf))
     shape = (len(config.seeds), len(networks), 2, len(config.loads))
     result = Result(config, *np.moveaxis(rows.reshape(shape), 2, 0))
     if recorder is not None:

@@ -1,118 +1,173 @@
-"""Independent jobs in processes of their own; what is finished outlives an interruption."""
+"""Independent jobs in processes of one thread each; what is finished outlives an interruption."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import multiprocessing
 import os
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, TypeVar
 
-from neurosim.errors import CorruptFileError
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.errors import ConfigError, CorruptFileError
+from neurosim.hdf5 import pack_hdf5, unpack_hdf5
 from neurosim.provenance import source_digest, versions
 from neurosim.storage import atomic_write_bytes, json_text
 
+R = TypeVar("R")
 
-class Packable(Protocol):
-    """A result that can be kept in a file."""
-
-    def pack(self) -> bytes:
-        """Return everything as bytes."""
-
-    @classmethod
-    def unpack(cls, data: bytes) -> Self:
-        """Take back what `pack` returned, or raise CorruptFileError."""
-
-
-R = TypeVar("R", bound=Packable)
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 class Shelf:
-    """A folder in which finished jobs wait until all are done.
+    """A folder where the results of finished jobs wait until all are done.
 
-    The folder's name follows from what the results depend on, so that results of another
-    configuration, text or version of the code are not taken for these.
+    A file's name follows from what the result depends on: the work, the code and the versions
+    beside it. So results of other settings, another text or another code are not taken for these.
 
     Parameters
     ----------
     root : Path
-        The shelf is a folder in it.
-    depends_on : object
-        Plain values or dataclasses; the code and the versions beside it are added.
+        The shelf is the folder ``unfinished`` in it, made when something is put there.
     """
 
-    def __init__(self, root: Path, depends_on: object) -> None:
-        text = json_text({"work": depends_on, "code": source_digest(), "versions": versions()})
-        self.folder = root / f"unfinished-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    def __init__(self, root: Path) -> None:
+        self.folder = root / "unfinished"
 
-    def put(self, key: str, result: Packable) -> None:
-        """Keep one result."""
+    def place(self, *work: object) -> Path:
+        """Return where the result of some work lies, whether or not it is there.
+
+        Parameters
+        ----------
+        *work : object
+            Plain values, dataclasses or arrays.
+        """
+        text = json_text([work, source_digest(), versions()])
+        return self.folder / hashlib.sha256(text.encode()).hexdigest()[:24]
+
+    def put(self, place: Path, data: bytes) -> None:
+        """Keep the bytes of one result."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        atomic_write_bytes(self.folder / f"{key}.h5", result.pack())
+        atomic_write_bytes(place, data)
 
-    def get(self, key: str, kind: type[R]) -> R | None:
+    def get(self, place: Path, unpack: Callable[[bytes], R]) -> R | None:
         """Return a result kept earlier; None when there is none, or it is damaged."""
         try:
-            return kind.unpack((self.folder / f"{key}.h5").read_bytes())
+            return unpack(place.read_bytes())
         except (FileNotFoundError, CorruptFileError):
             return None
 
-    def clear(self) -> None:
-        """Throw the results away: all are done, and a next run starts anew."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def clear(self, places: Sequence[Path]) -> None:
+        """Throw results away: all are done, and a next run starts anew."""
+        for place in places:
+            place.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # Another run's results may lie there.
+            self.folder.rmdir()
+
+
+def pack_array(result: Any) -> bytes:
+    """Return an array as a sealed HDF5 file."""
+    return pack_hdf5({"result": np.asarray(result)}, {})
+
+
+def unpack_array(data: bytes) -> NDArray[Any]:
+    """Take back what `pack_array` returned."""
+    return unpack_hdf5(data, "a job's result")[0]["result"]
 
 
 def run_jobs(
     function: Callable[..., R],
-    jobs: Mapping[str, tuple[Any, ...]],
-    kind: type[R],
-    shelf: Shelf | None = None,
+    jobs: Sequence[tuple[Any, ...]],
     workers: int = 0,
     tick: Callable[[], object] = lambda: None,
-) -> dict[str, R]:
-    """Run `function(*arguments)` for every job, each in a process; return the results by key.
+    shelf: Path | None = None,
+    pack: Callable[[R], bytes] = pack_array,
+    unpack: Callable[[bytes], R] = unpack_array,  # type: ignore[assignment]
+) -> list[R]:
+    """Return ``[function(*job) for job in jobs]``, computed in processes.
 
-    Processes start by spawn, and their order of finishing has no effect on the result. With a
-    shelf, what is finished is kept when the rest is interrupted, and found by the next call; when
-    all jobs are done the shelf is cleared.
+    Processes start by spawn (a fork after a threaded kernel would hang) and compute on one thread,
+    so that results depend neither on the number of workers nor on the machine.
 
     Parameters
     ----------
     function : callable
-        Of a module, so that another process finds it.
-    jobs : mapping of str to tuple
-        Arguments by key; a key names a file.
-    kind : type
-        What `function` returns.
-    shelf : Shelf, optional
+        Of a module's top level, so that a new process finds it.
+    jobs : sequence of tuple
+        Its arguments, job by job.
     workers : int
-        Processes at a time; 0 for one a processor.
+        Processes at a time; 0 for one a processor, 1 for none besides this one.
     tick : callable
         Called after each job.
+    shelf : Path, optional
+        Folder in which each result is kept as soon as it is there: what an interruption left is
+        found by the next call. When all jobs are done they are thrown away.
+    pack, unpack : callable
+        How a result becomes the bytes of a file and is read again; for arrays by default.
+
+    Raises
+    ------
+    ConfigError
+        When `workers` is negative.
     """
-    found = {key: shelf.get(key, kind) for key in jobs} if shelf is not None else {}
-    results = {key: result for key, result in found.items() if result is not None}
-    for _ in results:
+    if workers < 0:
+        raise ConfigError.expected("run_jobs", "workers", "0 or more", workers, "take 0")
+    kept = None if shelf is None else Shelf(shelf)
+    name = f"{function.__module__}.{function.__qualname__}"
+    places = [] if kept is None else [kept.place(name, job) for job in jobs]
+    results: dict[int, R] = {}
+    for k, place in enumerate(places):
+        found = kept.get(place, unpack) if kept is not None else None
+        if found is not None:
+            results[k] = found
+            tick()
+    waiting = {k: job for k, job in enumerate(jobs) if k not in results}
+    for k, result in _computed(function, waiting, workers):
+        results[k] = result
+        if kept is not None:
+            kept.put(places[k], pack(result))
         tick()
-    waiting = {key: arguments for key, arguments in jobs.items() if key not in results}
-    if waiting:
-        n_workers = workers or min(len(waiting), os.cpu_count() or 1)
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(n_workers, mp_context=context) as pool:
-            futures = {pool.submit(function, *waiting[key]): key for key in waiting}
-            try:
-                for future in as_completed(futures):
-                    result = future.result()
-                    results[futures[future]] = result
-                    if shelf is not None:
-                        shelf.put(futures[future], result)
-                    tick()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-    if shelf is not None:
-        shelf.clear()
-    return {key: results[key] for key in jobs}
+    if kept is not None:
+        kept.clear(places)
+    return [results[k] for k in range(len(jobs))]
+
+
+def _computed(
+    function: Callable[..., R], jobs: dict[int, tuple[Any, ...]], workers: int
+) -> Iterator[tuple[int, R]]:
+    """Yield results by the job's key, as they come."""
+    workers = min(workers or os.cpu_count() or 1, len(jobs))
+    if workers <= 1:
+        for k, job in jobs.items():
+            yield k, function(*job)
+        return
+    context = multiprocessing.get_context("spawn")
+    with _one_thread_each(), ProcessPoolExecutor(workers, mp_context=context) as pool:
+        futures = {pool.submit(function, *job): k for k, job in jobs.items()}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    # Libraries read these once, when a process first imports them; a new process inherits them.
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -97,7 +97,7 @@ MUTATIONS = (
     Mutation(
         NIGHT, "length = phase.duration / REM.duration", "length = 1.0", f"{ON_NIGHT} morning"
     ),
-    Mutation(JOBS, "shelf.put(futures[future], result)", "pass", ON_JOBS),
+    Mutation(JOBS, "kept.put(places[k], pack(result))", "pass", ON_JOBS),
     Mutation(
         CORTEX,
         'tensors[f"{key}/{name}"] = value',

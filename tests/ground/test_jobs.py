@@ -1,79 +1,88 @@
-"""Jobs run in processes of their own, and what is finished outlives an interruption."""
+"""Jobs in processes give what they give here, in order, and what is finished is not done twice."""
 
 import os
-from dataclasses import dataclass
-from pathlib import Path
 
+import numpy as np
 import pytest
 
-from neurosim.errors import CorruptFileError
-from neurosim.jobs import Shelf, run_jobs
+from neurosim.errors import ConfigError
+from neurosim.jobs import Shelf, pack_array, run_jobs, unpack_array
 
 
-@dataclass(frozen=True)
-class Square:
-    """A result: a number squared, and the process that did it."""
-
-    value: int
-    process: int
-
-    def pack(self) -> bytes:
-        """Return both numbers in words."""
-        return f"{self.value} {self.process}".encode()
-
-    @classmethod
-    def unpack(cls, data: bytes) -> "Square":
-        """Take them back."""
-        words = data.split()
-        if len(words) != 2:
-            raise CorruptFileError("expected two numbers")
-        return cls(int(words[0]), int(words[1]))
+def power(base, exponent):
+    return base**exponent
 
 
-def square(number: int, log: Path, forbidden: int = -1) -> Square:
-    """Square a number and note that it was done."""
+def noted(number, log, forbidden):
+    """Square a number and note that it was done; fail at one of them."""
     if number == forbidden:
         raise ValueError("interrupted")
     with open(log, "a") as file:
         file.write(f"{number}\n")
-    return Square(number**2, os.getpid())
+    return np.array([number, number**2])
 
 
-def done(log):
-    return sorted(int(line) for line in log.read_text().split()) if log.exists() else []
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_the_order_of_the_jobs_whatever_the_workers(workers):
+    ticks = []
+    jobs = [(k, 2) for k in range(5)]
+    # A function of an importable module: tests are not importable in a new process.
+    function = pow if workers > 1 else power
+    results = run_jobs(function, jobs, workers, lambda: ticks.append(1))
+    assert results == [0, 1, 4, 9, 16]
+    assert len(ticks) == 5
 
 
-def test_results_come_by_key_in_the_order_of_the_jobs_from_other_processes(tmp_path):
-    log = tmp_path / "log"
-    found = run_jobs(square, {f"job{n}": (n, log) for n in (3, 1, 2)}, Square, workers=2)
-    assert [(key, each.value) for key, each in found.items()] == [
-        ("job3", 9),
-        ("job1", 1),
-        ("job2", 4),
-    ]
-    assert os.getpid() not in {each.process for each in found.values()}
+def test_each_process_computes_on_one_thread_and_the_parent_keeps_its_own():
+    before = dict(os.environ)
+    threads = run_jobs(os.getenv, [("OMP_NUM_THREADS",), ("NUMBA_NUM_THREADS",)], 2)
+    assert threads == ["1", "1"]
+    assert dict(os.environ) == before
+
+
+def test_an_error_of_a_job_is_raised_here():
+    with pytest.raises(ZeroDivisionError):
+        run_jobs(power, [(0, -1), (1, 1)], 1)
+    with pytest.raises(ValueError):
+        run_jobs(int, [("1",), ("x",)], 2)
+
+
+def test_no_jobs_give_no_results_and_negative_workers_are_refused():
+    assert run_jobs(power, []) == []
+    with pytest.raises(ConfigError, match=r"run_jobs\.workers: expected"):
+        run_jobs(power, [(1, 1)], -1)
 
 
 def test_an_interrupted_run_goes_on_with_what_is_missing_and_then_clears_its_shelf(tmp_path):
     log, ticks = tmp_path / "log", []
-    jobs = {f"job{n}": (n, log, 2) for n in (0, 1, 2)}
     with pytest.raises(ValueError, match="interrupted"):
-        run_jobs(square, jobs, Square, Shelf(tmp_path, "numbers"), workers=1)
-    kept = done(log)
-    assert kept and 2 not in kept
-    jobs = {f"job{n}": (n, log) for n in (0, 1, 2)}
-    shelf = Shelf(tmp_path, "numbers")
-    found = run_jobs(square, jobs, Square, shelf, workers=1, tick=lambda: ticks.append(1))
-    assert [each.value for each in found.values()] == [0, 1, 4]
-    assert done(log) == [0, 1, 2]  # Nothing was done twice.
-    assert len(ticks) == 3
-    assert not shelf.folder.exists()
+        run_jobs(until(2), [(n, log) for n in (0, 1, 2, 3)], 1, shelf=tmp_path)
+    assert log.read_text().split() == ["0", "1"]
+    found = run_jobs(
+        until(-1), [(n, log) for n in (0, 1, 2, 3)], 1, lambda: ticks.append(1), tmp_path
+    )
+    assert [each.tolist() for each in found] == [[0, 0], [1, 1], [2, 4], [3, 9]]
+    assert log.read_text().split() == ["0", "1", "2", "3"]  # Nothing was done twice.
+    assert len(ticks) == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
 
 
-def test_a_shelf_of_other_work_is_not_taken_for_this_and_damage_is_done_again(tmp_path):
-    mine, other = Shelf(tmp_path, {"seed": 0}), Shelf(tmp_path, {"seed": 1})
-    mine.put("a", Square(4, 1))
-    assert mine.get("a", Square) == Square(4, 1)
-    assert other.get("a", Square) is None
-    (mine.folder / "a.h5").write_bytes(b"4")
-    assert mine.get("a", Square) is None
+def until(forbidden):
+    """Return a function under one name that squares, notes, and fails at one number."""
+
+    def square(number, log):
+        return noted(number, log, forbidden)
+
+    return square
+
+
+def test_a_result_of_other_work_is_not_taken_for_this_and_damage_is_done_again(tmp_path):
+    shelf = Shelf(tmp_path)
+    mine, other = shelf.place("square", {"seed": 0}), shelf.place("square", {"seed": 1})
+    assert mine != other and mine == shelf.place("square", {"seed": 0})
+    data = pack_array(np.arange(4))
+    shelf.put(mine, data)
+    assert np.array_equal(shelf.get(mine, unpack_array), np.arange(4))
+    assert shelf.get(other, unpack_array) is None
+    mine.write_bytes(data[:-1])
+    assert shelf.get(mine, unpack_array) is None
