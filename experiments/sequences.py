@@ -48,6 +48,8 @@ class Config:
     ----------
     n_units, fan_in : int
         Cells, and recurrent synapses a cell in each of the three sets of synapses.
+    readout : str
+        Of `circuits.readouts.READOUTS`.
     length : int
         Items of a sequence, 3 or more.
     loads : tuple of float
@@ -68,6 +70,7 @@ class Config:
 
     n_units: int = 4096
     fan_in: int = 512
+    readout: str = "bayesian"
     length: int = 12
     loads: tuple[float, ...] = (0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14)
     n_replays: int = 8
@@ -98,7 +101,7 @@ class Config:
 
     def circuit(self) -> CA3Config:
         """Return the configuration of CA3."""
-        return CA3Config(n_units=self.n_units, fan_in=self.fan_in)
+        return CA3Config(n_units=self.n_units, fan_in=self.fan_in, readout=self.readout)
 
     def n_sequences(self, load: float) -> int:
         """Return how many sequences make up a load."""
