@@ -226,13 +226,16 @@ def plot(result: Result, axes: Axes) -> None:
             np.nan_to_num([each.high for each in intervals]),
             arm,
         )
+        if arm == INTACT:
+            axes.lines[-1].set_linewidth(4)  # Another arm may lie on it.
     axes.axvline(25, color="0.6", linestyle=":", linewidth=1)
     axes.text(
-        24.5,
-        0.5,
+        26,
+        0.25,
         "Nakazawa et al. (2002):\nknock-out impaired when most\ncues are gone, normal with all",
         fontsize=8,
         color="0.3",
+        ha="right",
         va="center",
     )
     axes.invert_xaxis()

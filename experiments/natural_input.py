@@ -25,7 +25,7 @@ from neurosim.recorder import Recorder
 from rules.instar import Instar
 
 SOURCES = ("mnist", "digits", "sentences", "random")
-RAW, FAIR, HOMEOSTASIS = "raw k-WTA", "raw, ties by chance", "homeostasis"
+RAW, FAIR, HOMEOSTASIS = "raw k-WTA", "raw with fair ties", "homeostasis"
 LEARNING, ALL = "learning", "all mechanisms"
 ARMS = (RAW, FAIR, HOMEOSTASIS, LEARNING, ALL)
 RAW_RECALL = 0.2
@@ -143,7 +143,7 @@ class Result:
         """Return the flat numbers of the command's ``--json``."""
         numbers: dict[str, float] = {}
         for arm in self.config.arms:
-            name = arm.replace(" ", "_").replace("-", "_").replace(",", "").lower()
+            name = arm.replace(" ", "_").replace("-", "_").lower()
             mine = [curve for curve in self.curves if curve.arm == arm]
             numbers[f"code_overlap_{name}"] = float(np.mean([curve.overlap for curve in mine]))
             numbers[f"use_spread_{name}"] = float(np.mean([curve.spread for curve in mine]))
@@ -209,7 +209,7 @@ def codes_of(
     """Return the granule codes of all but the first `development` patterns, learning each.
 
     Raw drives are whole numbers, and where equal drives meet the threshold the lower cells win,
-    which makes hubs of them; the arm "raw, ties by chance" lets a chance of less than a synapse
+    which makes hubs of them; the arm "raw with fair ties" lets a chance of less than a synapse
     decide, anew for each pattern.
     """
     dentate = DentateConfig(
@@ -293,7 +293,7 @@ def run(
     if recorder is not None:
         recorder.store("loads", np.array(config.loads), "patterns", ("load",))
         for arm in config.arms:
-            place = arm.replace(" ", "_").replace(",", "")
+            place = arm.replace(" ", "_")
             recorder.store(f"{place}/recall", result.recall(arm), "", ("seed", "load"))
             for name in ("overlap", "spread"):
                 values = [getattr(curve, name) for curve in curves if curve.arm == arm]

@@ -34,7 +34,7 @@ _COLOUR_OF_ARM = {
     "random k-WTA": "#D55E00",
     "raw k-WTA": "#D55E00",
     "no CA3 NMDA receptors": "#D55E00",
-    "raw, ties by chance": "#E69F00",
+    "raw with fair ties": "#E69F00",
     "homeostasis": "#56B4E9",
     "learning": "#009E73",
     "only the young learn": "#CC79A7",
