@@ -56,6 +56,17 @@ ON_JOBS = "tests/ground/test_jobs.py"
 ON_NIGHT = "tests/circuits/test_night.py"
 ON_CORTEX = "tests/circuits/test_language_cortex.py"
 ON_BRAIN = "tests/circuits/test_brain.py"
+PLASTICITY, LOOPS, AUDIT = (
+    "neurosim/plasticity.py",
+    "neurosim/synapse_loops.py",
+    "neurosim/audit.py",
+)
+ON_PLASTIC = "tests/ground/test_ledger.py"
+ON_RULES = "tests/rules/test_rule_contract.py"
+ON_RESULTS = "tests/rules/test_known_results.py"
+ON_SPIKES = "tests/rules/test_spike_rules.py"
+ON_AUDIT = "tests/rules/test_audit.py"
+ON_BAD_INPUT = "tests/rules/test_bad_input.py"
 
 MUTATIONS = (
     Mutation(PROJECTIONS, "0, MAX_COUNT).astype", "0, MAX_COUNT - 1).astype", ON_PROJECTIONS),
@@ -120,6 +131,17 @@ MUTATIONS = (
         f"{ON_BRAIN} gate",
     ),  # fmt: skip
     Mutation(BRAIN, "second_half.max() <=", "second_half.max() >=", f"{ON_BRAIN} gate or exposure"),
+    Mutation(PLASTICITY, "2 * by_post > self.n_post", "by_post > 0", ON_PLASTIC + " visited"),
+    Mutation(PLASTICITY, 'where == "either", seen', "False, seen", ON_PLASTIC + " visited"),
+    Mutation(PLASTICITY, "if not self.rule.traces_first:", "if True:", ON_RULES + " formula"),
+    Mutation(LOOPS, "broken += dw - dw != 0.0", "broken += 0", ON_BAD_INPUT),
+    Mutation(LOOPS, "min(max(x_weight + dw, low), high)", "x_weight + dw", ON_RULES + " bounds"),
+    Mutation(AUDIT, "return not np.array_equal(after, base)", "return False", ON_AUDIT),
+    Mutation(AUDIT, "others = np.ones(", "others = np.zeros(", ON_AUDIT),
+    Mutation("rules/oja.py", "pre - post * weight", "pre + post * weight", ON_RULES + " oja"),
+    Mutation("rules/bcm.py", "post * post - theta", "post - theta", ON_RESULTS + " bcm"),
+    Mutation("rules/triplet_stdp.py", "(o2 + post)", "(o2 + 2 * post)", ON_SPIKES + " triplets"),
+    Mutation("neurosim/spikes.py", "dt=wait", "dt=0.5 * wait", ON_SPIKES + " window"),
 )
 
 

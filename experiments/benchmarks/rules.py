@@ -7,15 +7,19 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numba
 import numpy as np
 
+from neurosim import kernels
 from neurosim.connectivity import Connectivity, Full, Generated, Stored
 from neurosim.discovery import members
 from neurosim.plasticity import PlasticProjection
 from neurosim.rule import Rule, arguments
+from rules.oja import Oja
+from rules.pair_stdp import PairSTDP
 
 Step = Callable[[], object]
 
@@ -55,6 +59,9 @@ def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> di
             values[f"{name}_ns_per_synapse"] = 1e9 * seconds / config.n_units**2
             values[f"{name}_bytes_allocated"] = allocated
             tick(f"{name:22} {ratio:5.2f} times the loop by hand, {allocated} bytes a step")
+    for name, ratio in sparse_against_hand(config).items():
+        values[f"{name}_ratio"] = ratio
+        tick(f"{name:22} {ratio:5.2f} times the loop by hand")
     rng = np.random.default_rng(config.seed)
     wirings: dict[str, Connectivity] = {
         "stored": Stored(config.n_cells, config.n_cells, config.fan_out, rng),
@@ -80,10 +87,9 @@ def table(values: dict[str, float]) -> str:
     for key in values:
         if key.endswith("_ratio"):
             name = key.removesuffix("_ratio")
-            lines.append(
-                f"| {name} | {values[key]:.2f} | {values[f'{name}_ns_per_synapse']:.2f} | "
-                f"{values[f'{name}_bytes_allocated']:.0f} |"
-            )
+            rest = [values.get(f"{name}_{k}") for k in ("ns_per_synapse", "bytes_allocated")]
+            cells = " | ".join("-" if value is None else f"{value:.3g}" for value in rest)
+            lines.append(f"| {name} | {values[key]:.2f} | {cells} |")
     lines += ["", "| event-driven | log-log slope of cost against active share |", "|---|---|"]
     lines += [
         f"| {key.removesuffix('_slope')} | {value:.2f} |"
@@ -128,6 +134,42 @@ def against_hand(rule: Rule, hand: Any, config: Config) -> tuple[float, float, i
     allocated = tracemalloc.get_traced_memory()[1] - before
     tracemalloc.stop()
     return ratio, seconds, allocated
+
+
+def sparse_against_hand(config: Config) -> dict[str, float]:
+    """Compare steps on sparse wirings with loops by hand that are given the same tables.
+
+    Oja's rule visits every synapse, pair STDP those of the 5 % of cells that fire on either side.
+    """
+    rng, n = np.random.default_rng(config.seed), config.n_cells
+    stored = Stored(n, n, config.fan_out, rng)
+    generated = Generated(n, n, config.fan_out, config.seed)
+    pre, post = rng.random((2, n))
+    whole = {
+        "oja_stored": (stored, partial(_oja_stored, targets=stored.index)),
+        "oja_generated": (
+            generated,
+            partial(_oja_generated, wires=generated.wires, row=np.empty(config.fan_out, np.uint32)),
+        ),
+    }
+    ratios = {}
+    for name, (wired, by_hand) in whole.items():
+        made = PlasticProjection(wired, Oja(), 0.5)
+        hand = partial(by_hand, made.weights.copy(), x=pre, y=post, eta=0.01)
+        ratios[name] = compared(partial(made.learn, pre, post), hand, config.repeats)[0]
+    made = PlasticProjection(stored, PairSTDP(), 0.5)
+    spikes = (rng.random((2, n)) < 0.05).astype(float)
+    fired = [np.flatnonzero(side) for side in spikes]
+    flat = stored.index.reshape(-1)
+    slots = np.argsort(flat, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(flat, minlength=n))])
+    tables = (stored.index, starts, slots // config.fan_out, slots, spikes[0])
+    traces = [made.traces[name].copy() for name in ("r1", "o1")]
+    place_of = (made.weights.copy(), *fired, *tables, *traces, 0.005, 0.00525)
+    ratios["pair_stdp_stored"] = compared(
+        lambda: made.learn(*spikes), lambda: _pair_stdp_stored(*place_of), config.repeats
+    )[0]
+    return ratios
 
 
 def compared(ours: Step, theirs: Step, repeats: int) -> tuple[float, float]:
@@ -197,6 +239,34 @@ def _oja(w, x, y, eta):
     for i in range(w.shape[0]):
         for j in range(w.shape[1]):
             w[i, j] += eta * y[j] * (x[i] - y[j] * w[i, j])
+
+
+@_by_hand
+def _oja_stored(w, targets, x, y, eta):
+    for i in range(w.shape[0]):
+        for k in range(w.shape[1]):
+            j = targets[i, k]
+            w[i, k] += eta * y[j] * (x[i] - y[j] * w[i, k])
+
+
+@_by_hand
+def _oja_generated(w, wires, row, x, y, eta):
+    for i in range(w.shape[0]):
+        kernels.targets(wires, i, row)
+        for k in range(w.shape[1]):
+            j = row[k]
+            w[i, k] += eta * y[j] * (x[i] - y[j] * w[i, k])
+
+
+@_by_hand
+def _pair_stdp_stored(w, pre, post, targets, starts, sources, slots, x, r1, o1, a_plus, a_minus):
+    for i in pre:
+        for k in range(w.shape[1]):
+            w[i, k] -= a_minus * o1[targets[i, k]]
+    flat = w.reshape(-1)
+    for j in post:
+        for m in range(starts[j], starts[j + 1]):
+            flat[slots[m]] += a_plus * r1[sources[m]]
 
 
 @_by_hand
