@@ -238,6 +238,24 @@ class Hippocampus:
             self.n_fragments += 1
             self._write(index, (*opening, self.config.more), 1, 1)
 
+    def reconsolidate(self, which: Replay, items: Sequence[int]) -> None:
+        """Write what has come back of a released memory anew, as another opening of it.
+
+        Parameters
+        ----------
+        which : Replay
+            Of a fragment.
+        items : sequence of int
+            What it shall be from now on.
+
+        References
+        ----------
+        Nader, Schafe & LeDoux (2000) Nature 406:722: a memory that is reactivated is labile.
+        """
+        index = which.trace.index
+        self._write(index, (*which.items, self.config.more), self.ca3.depth(index), -1)
+        self._write(index, (*items, self.config.more), 1, 1)
+
     def opening(self, items: Sequence[int]) -> int:
         """Return how many items of a released episode stay at least."""
         return int(self.config.gist * len(items))

@@ -295,15 +295,37 @@ class Night:
         n_fragments = self.hippocampus.gauge().n_fragments
         n_bursts = round(length * min(1.5 * n_fragments, self.config.continued))
         replays = replays + self.hippocampus.replay(n_bursts, rng, phase.acetylcholine)
-        openings = [r.items for r in replays if self._trusted(r) and r.fragment]
+        fragments = {r.items: r for r in replays if self._trusted(r) and r.fragment}
         n_continued = round(length * self.config.rehearsals * n_fragments / self.config.cycles)
-        cues = [openings[k % len(openings)] for k in range(n_continued)] if openings else []
         seed = self.streams.seed_for("dream", *key)
         with self.cortex.dusk():
+            openings = list(fragments)
+            if "hippocampus" in phase.plastic:
+                openings = self._reconsolidate(fragments, lessons)
+            cues = [openings[k % len(openings)] for k in range(n_continued)] if openings else []
             fresh = self.cortex.dream(n_free, seed)
             fresh += self.cortex.dream(len(words), seed + 1, cues=words)
             continued = self.cortex.dream(len(cues), seed + 2, self.config.composure, cues=cues)
         return Dreams([dream for dream in fresh if dream], continued)
+
+    def _reconsolidate(self, fragments: dict[Items, Replay], lessons: list[Items]) -> list[Items]:
+        """Keep more of an old memory that begins as a new one does; return all openings.
+
+        From an opening that both share the cortex would soon go on with the new one alone. The
+        cortex at dusk still knows the old, so its opening grows until it tells the two apart.
+        """
+        rivals = {o: [new for new in lessons if new[: len(o)] == o] for o in fragments}
+        cues = [opening for opening in fragments if rivals[opening]]
+        longer: dict[Items, Items] = {}
+        for opening, answer in zip(cues, self.cortex.recall(cues), strict=True):
+            whole = (*opening, *answer.items)
+            shared = max(
+                (_shared(whole, new) for new in rivals[opening] if new != whole), default=0
+            )
+            if shared >= len(opening) and len(whole) > shared:
+                longer[opening] = whole[: shared + 1]
+                self.hippocampus.reconsolidate(fragments[opening], longer[opening])
+        return [longer.get(opening, opening) for opening in fragments]
 
     def mastered(self, items: list[Items]) -> list[Items]:
         """Return the sequences whose second half the cortex completes from the first."""
@@ -418,3 +440,9 @@ def _words(lessons: list[Items], rng: np.random.Generator) -> Items:
     length = int(rng.integers(1, 4))
     start = int(rng.integers(1, max(2, len(lesson) - length)))
     return lesson[start : start + length]
+
+
+def _shared(first: Items, second: Items) -> int:
+    """Return how many items two sequences have in common from their beginning."""
+    pairs = zip(first, second, strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))

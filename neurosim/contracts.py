@@ -162,6 +162,9 @@ class Hippocampus(Protocol):
     def release(self, which: Replay, kept: int | None = None) -> None:
         """Take one memory's synapses back, but for its first `kept` items."""
 
+    def reconsolidate(self, which: Replay, items: Sequence[int]) -> None:
+        """Write the opening of a released memory anew."""
+
     def opening(self, items: Sequence[int]) -> int:
         """Return how many items of a released memory stay at least."""
 

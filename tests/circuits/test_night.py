@@ -111,6 +111,30 @@ def test_what_is_kept_is_the_shortest_opening_from_which_the_cortex_goes_on(fill
     assert night._openings([ambiguous]) == [5]
 
 
+def test_an_old_memory_that_begins_as_a_new_one_keeps_enough_to_tell_them_apart(birth):
+    memory = birth()
+    old = tuple(range(10, 20))
+    other = tuple(range(60, 70))
+    for items in (old, other):
+        memory.store(items)
+    for replay in {r.items: r for r in memory.replay(40, np.random.default_rng(0))}.values():
+        memory.release(replay, 3)
+    night = Night(memory, Parrot([old, other]), CONFIG, Streams(0))
+    replays = memory.replay(40, np.random.default_rng(1), REM.acetylcholine)
+    fragments = {r.items: r for r in replays if r.valid and r.fragment}
+    assert set(fragments) == {old[:3], other[:3]}
+    new = (*old[:5], 90, 91, 92, 93, 94)
+    before = memory.gauge()
+    assert set(night._reconsolidate(fragments, [new])) == {old[:6], other[:3]}
+    after = memory.gauge()
+    assert after.n_fragments == before.n_fragments and after.n_items == before.n_items + 3
+    replays = memory.replay(40, np.random.default_rng(2), REM.acetylcholine)
+    again = {r.items: r for r in replays if r.valid and r.fragment}
+    assert set(again) == {old[:6], other[:3]}
+    assert set(night._reconsolidate(again, [new])) == set(again)  # Once is enough.
+    assert memory.gauge() == after
+
+
 @pytest.mark.parametrize("cycles", [0, -3])
 def test_a_night_without_a_cycle_is_refused(cycles):
     with pytest.raises(ConfigError, match=r"NightConfig\.cycles"):
