@@ -292,8 +292,10 @@ class CA3:
     ) -> float:
         """Predict how well the next pattern will be recalled, before it is stored.
 
-        The loads of the cells alone say what counts to expect. A network with counts drawn from
-        that expectation, in which a pattern has been counted once more, completes the cue.
+        The network rehearses: random patterns are recalled as if their synapses had counted once
+        more, and nothing is written. For another number of patterns than there are, the loads of
+        the cells say what counts to expect, and a network with counts drawn from that expectation
+        completes the cue.
 
         Parameters
         ----------
@@ -314,6 +316,7 @@ class CA3:
             Mean overlap, 0..1.
         """
         rng = rng or np.random.default_rng(0)
+        here = n_stored is None or n_stored == self.auto.n_stored
         config = self.config
         overlaps = []
         for _ in range(probes):
@@ -321,8 +324,12 @@ class CA3:
             pattern = drawn if code is None else code
             cue = corrupted(pattern, cue_fraction, wrong_fraction, rng)
             seed = int(rng.integers(1 << 63))
-            drive = free_capacity.imagined(
-                self.auto, config.readout, config.k, pattern, n_stored, seed
+            drive = (
+                free_capacity.rehearsed(self.auto, config.readout, config.k, pattern)
+                if here
+                else free_capacity.imagined(
+                    self.auto, config.readout, config.k, pattern, n_stored, seed
+                )
             )
             prior = self._prior(cue, config.trust[0])
             found = self._settle(cue, config.trust, drive, prior)

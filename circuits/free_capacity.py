@@ -1,7 +1,8 @@
-"""How full an auto-association is: what the loads of its cells alone say about the next pattern.
+"""How full an auto-association is: how well would the next pattern be recalled?
 
-A network is imagined whose counts are drawn from what the loads let expect; recall in it predicts
-recall in the real one.
+At the present load the network rehearses: it recalls a pattern as if its synapses had counted once
+more. For another load a network is imagined whose counts are drawn from what the loads of the cells
+let expect; recall in it predicts recall in the real one.
 """
 
 from __future__ import annotations
@@ -58,6 +59,43 @@ def chance_patterns(n_stored: float, k: int) -> float:
     fires leaves only k - 1 places for the others.
     """
     return n_stored * k / max(k - 1, 0.5)
+
+
+def rehearsed(auto: CountSynapses, readout: str, k: int, pattern: SparseCode) -> Drive:
+    """Return the drive as it would be if `pattern` had been stored; nothing is written.
+
+    Parameters
+    ----------
+    auto : CountSynapses
+        Of a population that projects to itself.
+    readout : str
+        Of `readouts.READOUTS`.
+    k : int
+        Cells of a pattern.
+    pattern : SparseCode
+    """
+    pre, slots = np.divmod(auto.coincident(pattern, pattern), auto.connectivity.fan_out)
+    post = np.empty_like(pre)
+    for cell in pattern.active:
+        own = pre == cell
+        post[own] = auto.connectivity.targets(cell)[slots[own]]
+    others = pre != post  # A cell's synapse on itself stays silent.
+    pre, post, slots = pre[others], post[others], slots[others]
+    counts = auto.read(pre, slots).astype(np.int64)
+    after = auto.post_use.copy()
+    after[pattern.active] += 1.0
+    cells, _, expected = readouts.classify(after, after, chance_patterns(auto.n_stored + 1.0, k))
+    kind = cells[pre] + cells[post]
+
+    def drive(state: SparseCode, trust: float) -> NDArray[np.float64]:
+        table = readouts.table(readout, expected, auto.most, trust)
+        score = auto.score(state, cells, cells, table)
+        gain = table[kind, np.minimum(counts + 1, auto.most)] - table[kind, counts]
+        active = np.asarray(state.to_dense())[pre]
+        np.add.at(score, post[active], gain[active])
+        return score
+
+    return drive
 
 
 def imagined(

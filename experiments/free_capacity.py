@@ -44,9 +44,8 @@ class Config:
     loads : tuple of float
         Patterns stored, ascending, as the k of p = k C / (a ln 1/a).
     n_next : int
-        Patterns tried at each load: stored, recalled from half a cue, released.
-    n_probes : int
-        Patterns that CA3 imagines for its prediction.
+        Patterns tried at each load: rehearsed, stored, recalled, released. The half cue of the
+        rehearsal and that of the recall are drawn each for itself.
     seeds : tuple of int
     workers : int
         Processes at a time; 0 for one a processor.
@@ -57,9 +56,8 @@ class Config:
     n_units: int = 4096
     fan_in: int = 1024
     readout: str = "bayesian"
-    loads: tuple[float, ...] = (0.02, 0.06, 0.1, 0.14, 0.17, 0.19, 0.2, 0.21, 0.22, 0.24, 0.28)
+    loads: tuple[float, ...] = (0.05, 0.1, 0.15, 0.17, 0.19, 0.2, 0.21, 0.22, 0.25)
     n_next: int = 30
-    n_probes: int = 30
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     workers: int = 0
     resume: str = ""
@@ -69,11 +67,10 @@ class Config:
             raise ConfigError.expected(
                 self, "loads", "ascending numbers above 0", self.loads, "reorder them"
             )
-        for name in ("n_next", "n_probes"):
-            if getattr(self, name) < 1:
-                raise ConfigError.expected(self, name, "1 or more", getattr(self, name), "raise it")
-        if not self.seeds:
-            raise ConfigError.expected(self, "seeds", "one or more", self.seeds, "give 0")
+        if self.n_next < 1 or not self.seeds:
+            raise ConfigError.expected(
+                self, "n_next", "one pattern and one seed or more", self.n_next, "raise it"
+            )
         self.circuit()
 
     def circuit(self) -> CA3Config:
@@ -172,26 +169,26 @@ def one_seed(seed: int, config: Config) -> NDArray[np.float64]:
     for at, k in enumerate(config.loads):
         while net.auto.n_stored < k * unit:
             net.store(SparseCode.random(config.n_units, net.config.k, rng))
-        out[0, at] = net.predicted_recall(HALF.right, probes=config.n_probes, rng=rng)
-        out[1:, at] = np.mean([try_next(net, rng) for _ in range(config.n_next)], axis=0)
+        out[:, at] = np.mean([try_next(net, rng) for _ in range(config.n_next)], axis=0)
     return out
 
 
-def try_next(net: CA3, rng: np.random.Generator) -> tuple[float, bool]:
-    """Store a new pattern, recall it from half a cue, release it.
+def try_next(net: CA3, rng: np.random.Generator) -> tuple[float, float, bool]:
+    """Predict a new pattern's recall, store it, recall it from half a cue, release it.
 
     Returns
     -------
-    (float, bool)
-        Overlap of the recall, and whether everything is as it was before.
+    (float, float, bool)
+        Predicted and measured overlap, and whether everything is as it was before.
     """
     before = {name: array.copy() for name, array in net.auto.state.items()}
     code = SparseCode.random(net.config.n_units, net.config.k, rng)
+    predicted = net.predicted_recall(HALF.right, probes=1, rng=rng, code=code)
     net.store(code)
     overlap = net.recall(corrupted(code, HALF.right, HALF.wrong, rng)).code.overlap(code)
     net.release(code)
     after = net.auto.state
-    return overlap, all(np.array_equal(before[name], after[name]) for name in before)
+    return predicted, overlap, all(np.array_equal(before[name], after[name]) for name in before)
 
 
 def plot(result: Result, axes: Axes) -> None:

@@ -47,6 +47,8 @@ class Config:
     ----------
     n_units, fan_in : int
         Cells, and recurrent synapses a cell in each of the three sets of synapses.
+    readout : str
+        Of `circuits.readouts.READOUTS`.
     length : int
         Items of a sequence, 3 or more.
     loads : tuple of float
@@ -67,6 +69,7 @@ class Config:
 
     n_units: int = 4096
     fan_in: int = 512
+    readout: str = "bayesian"
     length: int = 12
     loads: tuple[float, ...] = (0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14)
     n_replays: int = 8
@@ -97,7 +100,7 @@ class Config:
 
     def circuit(self) -> CA3Config:
         """Return the configuration of CA3."""
-        return CA3Config(n_units=self.n_units, fan_in=self.fan_in)
+        return CA3Config(n_units=self.n_units, fan_in=self.fan_in, readout=self.readout)
 
     def n_sequences(self, load: float) -> int:
         """Return how many sequences make up a load."""
@@ -301,7 +304,9 @@ def plot(result: Result, axes: Axes) -> None:
         at = float(result.capacity.mean()) / 2
         marker = ">" if direction == "forward" else "<"
         axes.plot([at], [half], marker, color=colour, markersize=9, fillstyle="none")
-    axes.axvline(at, color="black", linestyle=":", label="half capacity (triangles: all replayed)")
+    axes.axvline(
+        at, color="black", linestyle=":", label="half capacity, where all were replayed (triangles)"
+    )
     axes.set_xlabel("load k (items = k C / (a ln 1/a))")
     axes.set_ylabel(f"share of {result.config.length}-item sequences in order")
     axes.set_ylim(-0.03, 1.05)

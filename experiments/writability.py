@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.ca3 import CA3, CA3Config
+from experiments.capacity import Network
 from neurosim.codes import SparseCode, corrupted
 from neurosim.errors import ConfigError
 from neurosim.mean_field import Cue
@@ -33,6 +34,17 @@ SYNAPSES = {
     "bayesian 8 bits": ("bayesian", 8, "#332288"),
 }
 HALF = Cue(0.5)
+FINE = 24
+"""Loads at which theory is drawn."""
+
+LEAST = 0.01
+"""Damage below which points and lines are drawn at the foot of the figure."""
+
+MOST = 20.0
+"""Damage above which nothing is drawn: the network forgets what it is told."""
+
+NOTHING = 1e-3
+"""Share of a pattern's information below which it counts as not stored."""
 
 expected = {
     "bits_per_synapse_willshaw": (
@@ -73,9 +85,9 @@ class Config:
     fan_in: int = 512
     sparsities: tuple[float, ...] = (0.02, 0.05)
     synapses: tuple[str, ...] = tuple(SYNAPSES)
-    loads: tuple[float, ...] = (0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18)
-    written: float = 0.05
-    n_probes: int = 24
+    loads: tuple[float, ...] = (0.04, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18)
+    written: float = 0.15
+    n_probes: int = 32
     seeds: tuple[int, ...] = (0, 1)
     workers: int = 0
     resume: str = ""
@@ -134,13 +146,15 @@ class Result:
     def front(self) -> list[tuple[str, float, float, float, float]]:
         """Return the Pareto front: synapses, sparsity, load, bits a synapse, damage.
 
-        On it no other network and load stores more with no more damage; by the means over seeds.
+        On it no other network and load stores more with no more damage; by the means over seeds,
+        noise below zero counting as no damage, each network up to the load at which it stores
+        most.
         """
-        stored, damage = self.stored.mean(axis=0), self.damage.mean(axis=0)
+        stored, damage = self.stored.mean(axis=0), np.maximum(self.damage.mean(axis=0), 0.0)
         points = [
-            (name, a, load, float(stored[n, at]), float(damage[n, at]))
+            (name, a, self.config.loads[at], float(stored[n, at]), float(damage[n, at]))
             for n, (name, a) in enumerate(self.config.networks())
-            for at, load in enumerate(self.config.loads)
+            for at in range(int(stored[n].argmax()) + 1)
         ]
         best, front = -math.inf, []
         for point in sorted(points, key=lambda p: (p[4], -p[3])):
@@ -235,7 +249,7 @@ def fill_network(
         )
         out[0, at] = n_before * before / n_synapses
         # A new pattern that cannot be recalled holds nothing: its write is damage only.
-        gained = max(new, 1e-3 * circuit.n_units * transinformation(a, 0.0, 0.0))
+        gained = max(new, NOTHING * circuit.n_units * transinformation(a, 0.0, 0.0))
         out[1, at] = n_before * (before - after) / n_written / gained
     return out
 
@@ -255,34 +269,55 @@ def recalled_information(net: CA3, cues: list[SparseCode], codes: list[SparseCod
     return total / len(codes)
 
 
+def theory(
+    config: Config, name: str, sparsity: float, loads: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return bits a synapse and damage of a write ``(n_loads,)`` that mean-field theory gives."""
+    readout, bits, _ = SYNAPSES[name]
+    network = Network(config.n_units, config.fan_in, sparsity, bits)
+
+    def information(k: float) -> float:
+        m = network.theory(readout, HALF, k)
+        false_alarm = (1 - m) * sparsity / (1 - sparsity)
+        if m <= false_alarm:
+            return 0.0
+        return config.n_units * transinformation(sparsity, 1 - m, false_alarm)
+
+    before = np.array([information(k) for k in loads])
+    after = np.array([information(k * (1 + config.written)) for k in loads])
+    full = config.n_units * transinformation(sparsity, 0.0, 0.0)
+    stored = loads * network.unit * before / (config.n_units * config.fan_in)
+    return stored, (before - after) / config.written / np.maximum(after, NOTHING * full)
+
+
 def plot(result: Result, axes: Axes) -> None:
-    """Draw damage against information stored, network by network, and the Pareto front."""
+    """Draw damage against information stored, measured over theory, and the Pareto front."""
     config = result.config
-    markers = "osD^v"
+    fine = np.linspace(config.loads[0], config.loads[-1], FINE)
     for n, (name, a) in enumerate(config.networks()):
-        marker = markers[config.sparsities.index(a) % len(markers)]
+        place, shade = config.sparsities.index(a), SYNAPSES[name][2]
         x, y = result.stored[:, n].mean(axis=0), result.damage[:, n].mean(axis=0)
         till = int(x.argmax()) + 1  # Beyond its best load a network only loses.
+        marker, line = "os^Dv"[place % 5], ("-", "--", ":", "-.")[place % 4]
+        axes.plot(x[:till], np.maximum(y[:till], LEAST), marker, color=shade, markersize=5)
+        stored, damage = theory(config, name, a, fine)
+        best = min(int(stored.argmax()) + 1, int(np.argmax(np.append(damage, 2 * MOST) > MOST)))
         axes.plot(
-            x[: till + 1],
-            np.maximum(y[: till + 1], 1e-3),
-            marker + "-",
-            color=SYNAPSES[name][2],
+            stored[:best],
+            np.maximum(damage[:best], LEAST),
+            marker + line,
+            color=shade,
             linewidth=1,
-            markersize=4,
+            markersize=0,
             label=f"{name}, a = {a:g}",
         )
     front = np.array([point[3:] for point in result.front()])
-    axes.plot(
-        front[:, 0],
-        np.maximum(front[:, 1], 1e-3),
-        color="black",
-        linewidth=3,
-        alpha=0.25,
-        label="Pareto front",
-    )
+    heights = np.maximum(front[:, 1], LEAST)
+    axes.plot(front[:, 0], heights, color="black", linewidth=5, alpha=0.2, label="Pareto front")
+    axes.plot([], [], "o", color="grey", label="points: measured, lines: theory")
     label(axes.xaxis, "information stored", "bits a synapse")
-    label(axes.yaxis, "collateral damage of a write", "bits others lose a bit written")
-    axes.set_yscale("symlog", linthresh=0.01)
+    axes.set_ylabel("damage of a write\n(bits others lose a bit written)")
+    axes.set_yscale("log")
+    axes.set_ylim(0.7 * LEAST, MOST)
     axes.set_xlim(left=0)
     axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))

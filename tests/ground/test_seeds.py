@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import pytest
 
 from neurosim.errors import ConfigError
@@ -45,3 +46,21 @@ def test_no_jobs_give_no_results_and_negative_workers_are_refused():
     assert in_processes(power, []) == []
     with pytest.raises(ConfigError, match=r"in_processes\.workers: expected"):
         in_processes(power, [(1, 1)], -1)
+
+
+def counted(calls, number):
+    calls.append(number)
+    return np.array([number, 2.0 * number])
+
+
+def test_a_kept_job_is_not_computed_again_and_another_is(tmp_path):
+    class Calls(list):
+        def __repr__(self):  # The same name in each run: what a job is called by its arguments.
+            return "calls"
+
+    calls, keep = Calls(), str(tmp_path / "kept")
+    first = in_processes(counted, [(calls, 1), (calls, 2)], 1, keep=keep)
+    again = in_processes(counted, [(calls, 2), (calls, 3), (calls, 1)], 1, keep=keep)
+    assert calls == [1, 2, 3]
+    np.testing.assert_array_equal(first[0], again[2])
+    np.testing.assert_array_equal(again[1], [3.0, 6.0])

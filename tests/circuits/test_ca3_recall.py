@@ -1,4 +1,4 @@
-"""What a cue's own cells say of the pattern, beside what the synapses say."""
+"""What CA3 makes of a cue: its own cells as evidence, and what it rehearses before it stores."""
 
 import dataclasses
 import math
@@ -6,8 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from circuits import readouts
-from circuits.ca3 import CA3, CA3Config
+from circuits import free_capacity, readouts
+from circuits.ca3 import CA3
+from circuits.ca3_config import CA3Config
 from neurosim.codes import SparseCode, corrupted
 
 
@@ -54,3 +55,24 @@ def test_with_its_prior_a_corrupted_cue_recalls_where_covariance_fails():
         overlaps[readout] = np.mean(found)
     assert overlaps["bayesian"] > 0.9
     assert overlaps["covariance"] < 0.6
+
+
+@pytest.mark.parametrize("readout", ["covariance", "bayesian"])
+@pytest.mark.parametrize("bits", [1, 4, 8])
+def test_a_rehearsal_drives_the_cells_as_if_the_pattern_had_been_stored(readout, bits, small):
+    rng = np.random.default_rng(6)
+    config = CA3Config(n_units=300, fan_in=150, sparsity=0.1, bits=bits, readout=readout)
+    net = CA3(config, rng)
+    for _ in range(20 if small else 200):
+        net.store(SparseCode.random(300, 30, rng))
+    code = SparseCode.random(300, 30, rng)
+    before = {name: array.copy() for name, array in net.auto.state.items()}
+    rehearsed = free_capacity.rehearsed(net.auto, readout, 30, code)
+    states = [corrupted(code, 0.5, wrong, rng) for wrong in (0.0, 0.5)]
+    expected = [rehearsed(state, 0.8) for state in states]
+    for name, array in net.auto.state.items():
+        np.testing.assert_array_equal(array, before[name])  # Nothing was written.
+    net.store(code)
+    for state, drive in zip(states, expected, strict=True):
+        # Worths are rounded to 1/65,536 each; 30 are summed.
+        np.testing.assert_allclose(net.drive(state, 0.8), drive, atol=30 / 65_536)
