@@ -35,11 +35,14 @@ SYNAPSES = {
     "bayesian 8 bits": ("bayesian", 8, "#332288"),
 }
 HALF = Cue(0.5)
-FINE = 30
+FINE = 24
 """Loads at which theory is drawn."""
 
 LEAST = 0.01
 """Damage below which points and lines are drawn at the foot of the figure."""
+
+MOST = 20.0
+"""Damage above which nothing is drawn: the network forgets what it is told."""
 
 NOTHING = 1e-3
 """Share of a pattern's information below which it counts as not stored."""
@@ -299,7 +302,7 @@ def plot(result: Result, axes: Axes) -> None:
         marker, line = "os^Dv"[place % 5], ("-", "--", ":", "-.")[place % 4]
         axes.plot(x[:till], np.maximum(y[:till], LEAST), marker, color=shade, markersize=5)
         stored, damage = theory(config, name, a, fine)
-        best = int(stored.argmax()) + 1
+        best = min(int(stored.argmax()) + 1, int(np.argmax(np.append(damage, 2 * MOST) > MOST)))
         axes.plot(
             stored[:best],
             np.maximum(damage[:best], LEAST),
@@ -316,6 +319,6 @@ def plot(result: Result, axes: Axes) -> None:
     label(axes.xaxis, "information stored", "bits a synapse")
     axes.set_ylabel("damage of a write\n(bits others lose a bit written)")
     axes.set_yscale("log")
-    axes.set_ylim(bottom=0.7 * LEAST)
+    axes.set_ylim(0.7 * LEAST, MOST)
     axes.set_xlim(left=0)
     axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))

@@ -23,7 +23,7 @@ Values = Callable[[float, float], ArrayLike]
 """What each count 0, 1, ... is worth, given the count that chance expects and the trust."""
 
 _GRID = 1 << 13
-_AT_REST = 1e-3
+_AT_REST = 1e-4
 """Change of the overlap in one step from which it is called at rest."""
 
 _DEVIATIONS = 12.0

@@ -6,8 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from circuits import readouts
-from circuits.ca3 import CA3, CA3Config
+from circuits import free_capacity, readouts
+from circuits.ca3 import CA3
+from circuits.ca3_config import CA3Config
 from neurosim.codes import SparseCode, corrupted
 
 
@@ -66,7 +67,7 @@ def test_a_rehearsal_drives_the_cells_as_if_the_pattern_had_been_stored(readout,
         net.store(SparseCode.random(300, 30, rng))
     code = SparseCode.random(300, 30, rng)
     before = {name: array.copy() for name, array in net.auto.state.items()}
-    rehearsed = net._rehearsed(code)
+    rehearsed = free_capacity.rehearsed(net.auto, readout, 30, code)
     states = [corrupted(code, 0.5, wrong, rng) for wrong in (0.0, 0.5)]
     expected = [rehearsed(state, 0.8) for state in states]
     for name, array in net.auto.state.items():

@@ -22,6 +22,7 @@ def test_every_benchmark_keeps_the_contract(name):
         assert field in module.Config.__doc__
 
 
+@pytest.mark.compiled
 def test_the_machine_reads_faster_in_order_than_at_random():
     values = machine.run(machine.Config(megabytes=64, accesses=1_000_000, repeats=2))
     assert values["memory_bytes_per_second"] / 8 > values["random_reads_per_second"] > 0
@@ -63,6 +64,7 @@ def test_the_hippocampus_is_measured_at_each_size(monkeypatch, tmp_path, capsys)
 machine_config = machine.Config
 
 
+@pytest.mark.compiled
 def test_dense_programs_compute_what_they_are_compared_for():
     values = hippocampus.measure_dense(TINY, 300)
     assert all(value > 0 for value in values.values())
