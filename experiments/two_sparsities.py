@@ -19,7 +19,7 @@ from neurosim.recorder import Recorder
 expected = {
     "exponent_activation": (
         -0.62,
-        "Treves & Rolls (1991): capacity ~ C / (a ln 1/a), whose slope over a = 0.02 to 0.2 this is",
+        "Treves & Rolls (1991): capacity ~ C / (a ln 1/a), its slope from a = 0.02 to 0.2",
     ),
     "exponent_connection": (1.0, "Treves & Rolls (1991): capacity grows as the synapses of a cell"),
     "exponent_connection_per_synapse": (0.0, "the same, divided by the synapses of a cell"),
