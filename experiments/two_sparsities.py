@@ -18,8 +18,8 @@ from neurosim.recorder import Recorder
 
 expected = {
     "exponent_activation": (
-        -0.75,
-        "Treves & Rolls (1991): capacity ~ C / (a ln 1/a), this slope over a = 0.01 to 0.2",
+        -0.62,
+        "Treves & Rolls (1991): capacity ~ C / (a ln 1/a), its slope from a = 0.02 to 0.2",
     ),
     "exponent_connection": (1.0, "Treves & Rolls (1991): capacity grows as the synapses of a cell"),
     "exponent_connection_per_synapse": (0.0, "the same, divided by the synapses of a cell"),
@@ -214,7 +214,10 @@ def run(
 
 
 def plot(result: Result, axes: Axes) -> None:
-    """Draw capacity per synapse of a cell over connection, a line for each activation."""
+    """Draw capacity per synapse of a cell over connection, a line for each activation.
+
+    Points where too few synapses of a cell are active are hollow.
+    """
     from matplotlib import colormaps
 
     config = result.config
@@ -232,10 +235,15 @@ def plot(result: Result, axes: Axes) -> None:
             alpha=0.2,
             linewidth=0,
         )
+        name = f"{100 * activation:g} % active"
+        axes.plot(config.connections, mean, "o-", color=shown[i], label=name)
+        few = ~result.reached()[i]
         axes.plot(
-            config.connections, mean, "o-", color=shown[i], label=f"{100 * activation:g} % active"
+            np.array(config.connections)[few], mean[few], "o", color=shown[i], markerfacecolor="w"
         )
     axes.set_xscale("log")
+    axes.set_xticks(config.connections, [f"{each:g}" for each in config.connections])
+    axes.minorticks_off()
     axes.set_yscale("log")
     label(axes.xaxis, "connection", "fraction of the cells that reach a cell")
     label(axes.yaxis, "capacity", "patterns a synapse of a cell")
