@@ -343,7 +343,7 @@ def test_odd_sizes_work():
 # docs/results/free_capacity.md. Elsewhere 40 of them have a standard error of 0.01.
 @pytest.mark.compiled
 @pytest.mark.parametrize("readout", ["covariance", "bayesian"])
-def test_the_recall_of_the_next_pattern_is_predicted_from_the_loads_at_every_load(readout):
+def test_the_recall_of_the_next_pattern_is_predicted_at_every_load(readout):
     config = CA3Config(n_units=2000, fan_in=400, readout=readout)
     network, rng = CA3(config, np.random.default_rng(0)), np.random.default_rng(1)
     seen = []
@@ -358,6 +358,9 @@ def test_the_recall_of_the_next_pattern_is_predicted_from_the_loads_at_every_loa
             measured.append(mean_recall(network, [code], rng))
             network.release(code)
         assert predicted == pytest.approx(np.mean(measured), abs=0.05), load
+        # Another number of patterns than there are: from the loads of the cells alone.
+        imagined = network.predicted_recall(n_stored=load + 0.1, probes=40, rng=rng)
+        assert imagined == pytest.approx(np.mean(measured), abs=0.06), load
         seen.append(np.mean(measured))
     assert seen[0] > 0.9 and seen[2] < 0.2  # From empty to far beyond full.
 

@@ -7,7 +7,10 @@ import sys
 import time
 
 import numpy as np
+import pytest
 
+from neurosim import resources
+from neurosim.errors import CapacityError
 from neurosim.progress import progress
 from neurosim.provenance import commit, versions
 from neurosim.resources import ResourceMeter
@@ -86,3 +89,13 @@ def test_progress_shows_a_bar_on_a_terminal(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     assert sum(progress((x for x in (1, 2, 3)), "Adding up")) == 6
     assert "Adding up" in terminal.getvalue()
+
+
+def test_memory_that_is_there_is_granted_and_more_is_refused_with_both_numbers():
+    free = resources.available_memory()
+    assert 1e8 < free < 1e15
+    resources.require_memory(free // 2, "half of it")
+    with pytest.raises(
+        CapacityError, match=r"expected 1000000\.00 GB for a brain, got \d+\.\d\d GB"
+    ):
+        resources.require_memory(10**15, "a brain")

@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 
 from neurosim import storage
-from neurosim.errors import (
-    ConfigError,
-    StorageError,
-)
+from neurosim.errors import ConfigError, CorruptFileError, StorageError
 
 
 def test_a_write_replaces_the_whole_file_and_leaves_nothing_else(tmp_path):
@@ -85,3 +82,14 @@ def test_json_takes_what_configurations_are_made_of(tmp_path):
 def test_what_json_cannot_hold_is_refused(value):
     with pytest.raises(ConfigError, match="convert"):
         storage.json_text(value)
+
+
+def test_json_is_read_back_and_what_is_none_is_refused(tmp_path):
+    path = tmp_path / "a.json"
+    storage.atomic_write_json(path, {"rows": [1, 2.5], "name": "x"})
+    assert storage.read_json(path) == {"rows": [1, 2.5], "name": "x"}
+    path.write_text('{"rows": [1,')
+    with pytest.raises(CorruptFileError, match="a.json: expected JSON"):
+        storage.read_json(path)
+    with pytest.raises(StorageError, match="expected a readable file"):
+        storage.read_json(tmp_path / "none.json")
