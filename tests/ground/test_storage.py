@@ -74,7 +74,7 @@ def test_json_takes_what_configurations_are_made_of(tmp_path):
     storage.atomic_write_json(tmp_path / "a.json", value)
     read = json.loads((tmp_path / "a.json").read_text())
     assert read["phase"]["duration"] == NREM.duration
-    assert read["phase"]["plastic"] == []
+    assert read["phase"]["plastic"] == ["cortex", "hippocampus"]
     assert read["codes"] == [0, 1, 2]
 
 
