@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,9 +20,10 @@ from circuits.night import CycleReport, DawnReport, Night, NightConfig
 from circuits.transformer import Transformer, TransformerConfig
 from neurosim.contracts import Rule
 from neurosim.errors import BrainError, CapacityError, InputError
+from neurosim.hdf5 import pack_hdf5, unpack_hdf5
 from neurosim.randomness import Streams
-from neurosim.storage import VersionedDirectory, pack_hdf5, unpack_hdf5
 from neurosim.text import Sentence
+from neurosim.versioned import VersionedDirectory
 
 FORMAT_VERSION = 1
 ADOLESCENCE = 200
@@ -54,8 +55,9 @@ class BrainConfig:
 
     @classmethod
     def from_mapping(cls, values: dict[str, Any]) -> "BrainConfig":
-        """Build from what `asdict` gave."""
-        return cls(**{**values, "night": NightConfig(**values["night"])})
+        """Build from what `asdict` gave; what this version no longer knows is left out."""
+        night = NightConfig(**_known(NightConfig, values["night"]))
+        return cls(**{**_known(cls, values), "night": night})
 
 
 @dataclass(frozen=True)
@@ -388,6 +390,11 @@ class Brain:
         surprises = self.cortex.surprise([items for _, items, _ in waiting])
         for (sentence, items, split), surprise in zip(waiting, surprises, strict=True):
             yield sentence, items, surprise, split
+
+
+def _known(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in dataclasses.fields(kind)}
+    return {name: value for name, value in values.items() if name in names}
 
 
 def load_language_model(directory: Path) -> LanguageCortex:

@@ -14,8 +14,8 @@ from circuits.ca3_config import CA3Config
 from circuits.free_capacity import Drive, Gauge, chance_patterns
 from neurosim.codes import SparseCode, corrupted
 from neurosim.errors import CapacityError, ConfigError, CorruptFileError, NumericalError
+from neurosim.hdf5 import pack_hdf5, unpack_hdf5
 from neurosim.resources import require_memory
-from neurosim.storage import pack_hdf5, unpack_hdf5
 from neurosim.synapses import CountSynapses, check_state
 
 CALM = 0.9

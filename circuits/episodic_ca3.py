@@ -283,14 +283,24 @@ class EpisodicCA3:
         """Return the state that follows, and how well its synapses agree (0..1)."""
         return self._next(self.chain, state, gating)
 
-    def spontaneous(self, rng: np.random.Generator) -> tuple[SparseCode, bool]:
+    def spontaneous(
+        self, rng: np.random.Generator, acetylcholine: float = 0.0
+    ) -> tuple[SparseCode, bool]:
         """Start from noise and settle; the cells that fired tire.
 
         Noise decides which attractor is near, its depth (salience) widens the basin, and fatigue
-        moves the next burst elsewhere.
+        moves the next burst elsewhere. Acetylcholine suppresses recurrent transmission (Hasselmo,
+        1999), most where it is strong: a synapse of count w conducts ``w^(1 - acetylcholine)``,
+        so at a high level the deep attractors are no wider than the shallow ones.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        acetylcholine : float
+            0 to 1 (quiet waking).
         """
         noise = SparseCode.random(self.config.n_index, self.config.k_index, rng)
-        drive = self.auto.strength(noise) - self.fatigue
+        drive = self.auto.strength(noise, 1.0 - acetylcholine) - self.fatigue
         drive += 1e-3 * rng.random(self.config.n_index, dtype=np.float32)
         index, settled = self.settle(SparseCode.winners(drive, self.config.k_index))
         self.fatigue *= self.config.recovery

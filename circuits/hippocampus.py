@@ -191,9 +191,12 @@ class Hippocampus:
         memory = self.remember(items) if self.n_episodes else None
         return memory is not None and not memory.fragment and memory.items == tuple(items)
 
-    def replay(self, n: int, rng: np.random.Generator) -> list[Replay]:
-        """Let CA3 reactivate by itself, `n` ripple bursts from noise."""
-        return [self._run(*self.ca3.spontaneous(rng)) for _ in range(n)]
+    def replay(self, n: int, rng: np.random.Generator, acetylcholine: float = 0.0) -> list[Replay]:
+        """Let CA3 reactivate by itself, `n` bursts from noise.
+
+        At a low level of acetylcholine the deep memories come first, at a high one all alike.
+        """
+        return [self._run(*self.ca3.spontaneous(rng, acetylcholine)) for _ in range(n)]
 
     def strengthen(self, items: Sequence[int]) -> None:
         """Deepen the attractor of a sequence met again, by one count."""

@@ -39,6 +39,8 @@ class PlasticityConfig:
         Largest norm of a gradient.
     dream_weight : float
         Weight of the distillation from dreams against the lessons of the replay.
+    silence : float
+        Weight of what the grown neurons say in dreams, squared: they should be silent on the old.
     opening : float
         Share of a lesson, from its beginning, that nothing before it can predict.
     opening_weight : float
@@ -48,7 +50,8 @@ class PlasticityConfig:
     neurons: int = 64
     rate: float = 5e-3
     clip: float = 1.0
-    dream_weight: float = 6.0
+    dream_weight: float = 4.0
+    silence: float = 0.02
     opening: float = 0.2
     opening_weight: float = 0.1
 
@@ -157,9 +160,11 @@ class LanguageCortex:
     ) -> float:
         """Take one gradient step on lessons and, at the same time, on dreams.
 
-        ``L = sum_t w_t CE_t / sum_t w_t + lambda KL(dusk || now)``, the mean over tokens in both.
-        The teacher is the cortex as it was at dusk: the frozen backbone without what has grown
-        (distillation: Hinton et al., 2015, eq. 2; from generated samples: Shin et al., 2017).
+        ``L = sum_t w_t CE_t / sum_t w_t + lambda KL(dusk || now) + mu sum_b |s_b|^2``, the mean
+        over tokens in each. The teacher is the cortex as it was at dusk: the frozen backbone
+        without what has grown (distillation: Hinton et al., 2015, eq. 2; from generated samples:
+        Shin et al., 2017). The last term is ours: what the grown neurons of block b say, s_b, is
+        noise in a dream, so they learn to be silent on the old.
 
         Parameters
         ----------
@@ -302,8 +307,13 @@ class LanguageCortex:
             with torch.no_grad(), self.dusk():
                 before = self.network.logits(self.network(batch[:, :-1])[real]).log_softmax(-1)
             now = self.network.logits(self.network(batch[:, :-1])[real]).log_softmax(-1)
-            loss = functional.kl_div(now, before, log_target=True, reduction="sum") / n_tokens
-            (self.plasticity.dream_weight * loss).backward()  # type: ignore[no-untyped-call]
+            loss = functional.kl_div(now, before, log_target=True, reduction="sum")
+            said = [part.said[real] for part in self.network.feed_forwards()]  # type: ignore[index]
+            noise = torch.stack([each.square().sum() for each in said]).sum()
+            loss = (
+                self.plasticity.dream_weight * loss + self.plasticity.silence * noise
+            ) / n_tokens
+            loss.backward()  # type: ignore[no-untyped-call]
 
     def _batch(self, items: Sequence[Sequence[int]]) -> Tensor:
         length = min(max(map(len, items)) + 2, self.longest)

@@ -7,6 +7,7 @@ import numpy as np
 
 from neurosim.contracts import Cortex, Hippocampus, Replay
 from neurosim.errors import ConfigError
+from neurosim.phases import NREM, REM, Phase, Schedule
 from neurosim.randomness import Streams
 
 Items = tuple[int, ...]
@@ -26,18 +27,23 @@ class NightConfig:
         Gradient steps a cycle for up to `steps_for` memories, in proportion above.
     steps_for : int
     lessons_per_step, dreams_per_step : int
-    dreams : int
-        Sequences the cortex dreams each cycle.
+        Sequences a gradient step; each dream is dreamt for one step.
     recombined : float
         Share of the dreams that start from words of a replay, out of their context.
+    rehearsals : float
+        Times a night that the cortex continues, beside these dreams, each opening that CA3 has
+        kept of a released memory.
     continued : int
-        Most bursts in REM, a cycle, that may bring back openings of released memories.
+        Most bursts in REM, a cycle, that may bring back such openings.
     composure : float
         Temperature at which the cortex continues such an opening; at 1 it would wander off.
     confidence : float
         A replay below this teaches nothing.
     rem : bool
-        False switches dreaming off.
+        False leaves the REM phases out, and with them the dreams.
+    tilt : float
+        How much NREM shortens and REM lengthens towards morning, 0 to 1 (see `Schedule.night`);
+        bursts and dreams follow the length of their phase.
     crowded : float
         Share of the hippocampus in use above which old openings are let go at dawn.
     drift_limit : float
@@ -46,16 +52,17 @@ class NightConfig:
 
     cycles: int = 5
     bursts_per_memory: float = 1.6
-    steps: int = 52
+    steps: int = 60
     steps_for: int = 60
     lessons_per_step: int = 14
     dreams_per_step: int = 28
-    dreams: int = 520
     recombined: float = 0.5
+    rehearsals: float = 24.0
     continued: int = 300
     composure: float = 0.5
     confidence: float = 0.9
     rem: bool = True
+    tilt: float = 0.0
     crowded: float = 0.5
     drift_limit: float = 1.25
 
@@ -64,6 +71,11 @@ class NightConfig:
             raise ConfigError.expected(
                 self, "cycles", "a whole number from 1", self.cycles, "people sleep four to six"
             )
+
+    def schedule(self) -> Schedule:
+        """Return the phases of the night in order of time."""
+        night = Schedule.night(self.cycles, tilt=self.tilt)
+        return night if self.rem else Schedule(tuple(p for p in night if p.name != "rem"))
 
 
 @dataclass(frozen=True)
@@ -137,6 +149,41 @@ class DawnReport:
 
 
 @dataclass
+class Dreams:
+    """What the cortex dreams in one cycle.
+
+    Parameters
+    ----------
+    fresh : list of sequences
+        Dreamt freely or from words out of their context.
+    continued : list of sequences
+        Continuations of openings that CA3 has kept.
+    """
+
+    fresh: list[Items] = field(default_factory=list)
+    continued: list[Items] = field(default_factory=list)
+
+    def __add__(self, other: "Dreams") -> "Dreams":
+        """Dream on."""
+        return Dreams(self.fresh + other.fresh, self.continued + other.continued)
+
+    def __len__(self) -> int:
+        """Return the number of dreams."""
+        return len(self.fresh) + len(self.continued)
+
+    def batches(self, n: int, rng: np.random.Generator) -> Iterator[list[Items]]:
+        """Deal the dreams out over `n` steps, in random order, each kind evenly."""
+        for kind in (self.fresh, self.continued):
+            rng.shuffle(kind)  # type: ignore[arg-type]
+        for step in range(n):
+            yield [
+                kind[k]
+                for kind in (self.fresh, self.continued)
+                for k in range(step * len(kind) // n, (step + 1) * len(kind) // n)
+            ]
+
+
+@dataclass
 class Night:
     """Couple one hippocampus and one cortex through a night.
 
@@ -187,50 +234,76 @@ class Night:
         return min(1.0, (step + 1) / 10) * min(1.0, (n_steps - step) / (0.3 * n_steps))
 
     def cycle(self, number: int) -> CycleReport:
-        """Run one NREM-REM cycle, `number` from 1."""
+        """Run one NREM-REM cycle, `number` from 1, as the schedule has it."""
         key = (self.number, number)
         rng = self.streams.generator("replay", *key)
-        replays = self.nrem(rng)
+        nrem, *rest = self.phases(number)
+        replays = self.nrem(rng, nrem)
         lessons = self._lessons(replays)
         bursts = self._bursts(number, replays, lessons)
         if not lessons:
             return CycleReport(number, bursts, 0, 0, 0, 0, 0.0, 0)
-        dreams = self.rem(list(lessons), replays, rng, *key) if self.config.rem else []
-        loss, n_tokens = self._learn(lessons, dreams, number)
+        dreams = Dreams()
+        for rem in rest:
+            dreams += self.rem(rem, list(lessons), replays, rng, *key)
+        loss, n_steps, n_tokens = 0.0, 0, 0
+        if "cortex" in nrem.plastic:
+            n_steps = self.n_steps()
+            loss, n_tokens = self._learn(lessons, dreams, number)
         mastered = self.mastered(list(lessons))
-        for items in mastered:
-            self.hippocampus.fade(lessons[items])
+        if "hippocampus" in nrem.plastic:
+            for items in mastered:
+                self.hippocampus.fade(lessons[items])
         return CycleReport(
-            number, bursts, len(lessons), len(mastered), len(dreams), self.n_steps(), loss, n_tokens
+            number, bursts, len(lessons), len(mastered), len(dreams), n_steps, loss, n_tokens
         )
 
-    def nrem(self, rng: np.random.Generator, patience: float = 1.0) -> list[Replay]:
+    def phases(self, cycle: int) -> tuple[Phase, ...]:
+        """Return the phases of one cycle, NREM first."""
+        phases = tuple(self.config.schedule())
+        n = len(phases) // self.config.cycles
+        return phases[(cycle - 1) * n : cycle * n]
+
+    def nrem(
+        self, rng: np.random.Generator, phase: Phase = NREM, patience: float = 1.0
+    ) -> list[Replay]:
         """Let CA3 replay from noise, in ripple bursts; `patience` times as many."""
         n_memories = self.hippocampus.gauge().n_episodes
-        n = max(8, round(patience * self.config.bursts_per_memory * n_memories))
-        return self.hippocampus.replay(n, rng) if n_memories else []
+        length = patience * phase.duration / NREM.duration
+        n = max(8, round(length * self.config.bursts_per_memory * n_memories))
+        return self.hippocampus.replay(n, rng, phase.acetylcholine) if n_memories else []
 
     def rem(
-        self, lessons: list[Items], replays: list[Replay], rng: np.random.Generator, *key: int
-    ) -> list[Items]:
+        self,
+        phase: Phase,
+        lessons: list[Items],
+        replays: list[Replay],
+        rng: np.random.Generator,
+        *key: int,
+    ) -> Dreams:
         """Let the cortex at dusk dream.
 
         Freely; from a few words of tonight's replays, out of their context, so that what is near
         the new stays what it was; and from the openings that CA3 has kept of released memories.
+        These are shallow: it takes the acetylcholine of REM, under which the deep memories of the
+        day do not come first, to bring them back.
         """
-        n_free = round((1 - self.config.recombined) * self.config.dreams)
-        words = [_words(lessons, rng) for _ in range(self.config.dreams - n_free)]
-        n_more = min(3 * self.hippocampus.gauge().n_fragments // 2, self.config.continued)
-        replays = replays + self.hippocampus.replay(n_more, rng)
+        length = phase.duration / REM.duration
+        n_dreams = round(length * self.config.dreams_per_step * self.n_steps())
+        n_free = round((1 - self.config.recombined) * n_dreams)
+        words = [_words(lessons, rng) for _ in range(n_dreams - n_free)]
+        n_fragments = self.hippocampus.gauge().n_fragments
+        n_bursts = round(length * min(1.5 * n_fragments, self.config.continued))
+        replays = replays + self.hippocampus.replay(n_bursts, rng, phase.acetylcholine)
         openings = [r.items for r in replays if self._trusted(r) and r.fragment]
+        n_continued = round(length * self.config.rehearsals * n_fragments / self.config.cycles)
+        cues = [openings[k % len(openings)] for k in range(n_continued)] if openings else []
         seed = self.streams.seed_for("dream", *key)
         with self.cortex.dusk():
-            dreams = self.cortex.dream(n_free, seed)
-            dreams += self.cortex.dream(len(words), seed + 1, cues=words)
-            dreams += self.cortex.dream(
-                len(openings), seed + 2, self.config.composure, cues=openings
-            )
-        return [dream for dream in dreams if dream]
+            fresh = self.cortex.dream(n_free, seed)
+            fresh += self.cortex.dream(len(words), seed + 1, cues=words)
+            continued = self.cortex.dream(len(cues), seed + 2, self.config.composure, cues=cues)
+        return Dreams([dream for dream in fresh if dream], continued)
 
     def mastered(self, items: list[Items]) -> list[Items]:
         """Return the sequences whose second half the cortex completes from the first."""
@@ -294,21 +367,17 @@ class Night:
         )
 
     def _learn(
-        self, lessons: dict[Items, Replay], dreams: list[Items], number: int
+        self, lessons: dict[Items, Replay], dreams: Dreams, number: int
     ) -> tuple[float, int]:
         config, n_steps = self.config, self.n_steps()
         rng = self.streams.generator("order", self.number, number)
         sequences = list(lessons)
         depths = np.array([self.hippocampus.depth(lessons[items]) for items in sequences])
-        dream_order = _endless(len(dreams), rng)
+        n_chosen = min(config.lessons_per_step, len(sequences))
         loss, n_tokens = 0.0, 0
-        for step in range(n_steps):
-            n_chosen = min(config.lessons_per_step, len(sequences))
+        for step, rehearsed in enumerate(dreams.batches(n_steps, rng)):
             order = rng.choice(len(sequences), n_chosen, replace=False, p=depths / depths.sum())
             chosen = [sequences[k] for k in order]
-            rehearsed = [
-                dreams[next(dream_order)] for _ in range(min(config.dreams_per_step, len(dreams)))
-            ]
             trust = [lessons[items].confidence for items in chosen]
             done = (number - 1) * n_steps + step
             pace = self.pace(done, config.cycles * n_steps)
@@ -325,8 +394,3 @@ def _words(lessons: list[Items], rng: np.random.Generator) -> Items:
     length = int(rng.integers(1, 4))
     start = int(rng.integers(1, max(2, len(lesson) - length)))
     return lesson[start : start + length]
-
-
-def _endless(n: int, rng: np.random.Generator) -> Iterator[int]:
-    while n:
-        yield from rng.permutation(n).tolist()

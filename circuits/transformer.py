@@ -136,6 +136,11 @@ class FeedForward(nn.Module):
 
     ``y = W_d (silu(W_g x) * W_u x)``. Grown neurons are more rows of W_g and W_u and more columns
     of W_d; they live apart until `merge` writes them in, so the backbone can rest frozen.
+
+    Attributes
+    ----------
+    said : Tensor or None
+        What the grown neurons added to the residual path in the last `forward`.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -144,6 +149,7 @@ class FeedForward(nn.Module):
         self.up_proj = _linear(config.hidden_size, config.intermediate_size)
         self.down_proj = _linear(config.intermediate_size, config.hidden_size)
         self.grown: nn.ParameterDict | None = None
+        self.said: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map each token by itself."""
@@ -151,9 +157,10 @@ class FeedForward(nn.Module):
         if self.grown is None:
             return y
         gate = functional.silu(functional.linear(x, self.grown["gate"]))
-        return y + functional.linear(
+        self.said = functional.linear(
             gate * functional.linear(x, self.grown["up"]), self.grown["down"]
         )
+        return y + self.said
 
     def grow(self, n: int, generator: torch.Generator) -> None:
         """Add `n` neurons that listen (variance 1/in) and do not speak yet (outputs zero)."""
@@ -172,7 +179,7 @@ class FeedForward(nn.Module):
             linear = getattr(self, f"{name}_proj")
             weight = torch.cat((linear.weight, self.grown[name]), dim=dim).contiguous()
             setattr(self, f"{name}_proj", _linear(weight.shape[1], weight.shape[0], weight))
-        self.grown = None
+        self.grown = self.said = None
 
 
 class Block(nn.Module):

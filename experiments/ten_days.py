@@ -1,9 +1,12 @@
 """Ten days and ten nights, one brain: what is left of the first day and of what came before?"""
 
 import dataclasses
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -14,11 +17,13 @@ from circuits.brain import Brain, BrainConfig
 from circuits.language_cortex import PlasticityConfig
 from circuits.night import NightConfig
 from experiments.childhood import DATA, MODEL, heldout_perplexity, shipped_facts
-from experiments.one_night import cloze, examine_items
+from experiments.examination import cloze, examine_items
+from neurosim.hdf5 import pack_hdf5, unpack_hdf5
+from neurosim.jobs import Shelf
 from neurosim.metrics import backward_transfer, forgetting
 from neurosim.plotting import colour
 from neurosim.recorder import Recorder
-from neurosim.text import read_sentences
+from neurosim.text import Sentence, read_sentences
 from rules.willshaw import Willshaw
 
 expected = {
@@ -45,9 +50,35 @@ class Config:
     seed: int = 0
     days: int = 10
     night: NightConfig = field(
-        default_factory=lambda: NightConfig(steps=60, dreams=700, dreams_per_step=40)
+        default_factory=lambda: NightConfig(steps=72, dreams_per_step=40, rehearsals=32)
     )
     plasticity: PlasticityConfig = field(default_factory=PlasticityConfig)
+
+
+@dataclass
+class Diary:
+    """The examinations of a life so far.
+
+    Parameters
+    ----------
+    recall : list of list of float
+        After each night the recall of each day so far.
+    states : list of list of float
+        Base facts, perplexity, potentiated synapses and weights before the first day and after
+        each night.
+    """
+
+    recall: list[list[float]]
+    states: list[list[float]]
+
+    def pack(self) -> bytes:
+        """Return everything as a sealed HDF5 file."""
+        return pack_hdf5({}, {"diary": json.dumps(dataclasses.asdict(self))})
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        """Take back what `pack` returned."""
+        return cls(**json.loads(unpack_hdf5(data, "an unfinished life")[1]["diary"]))
 
 
 @dataclass(frozen=True)
@@ -92,6 +123,7 @@ def run(
     rng: np.random.Generator | None = None,
     recorder: Recorder | None = None,
     tick: Callable[[], object] = lambda: None,
+    shelf: Path | None = None,
 ) -> Result:
     """Live the days, sleep the nights, examine after each.
 
@@ -103,37 +135,74 @@ def run(
     recorder : Recorder, optional
     tick : callable
         Called after each night.
+    shelf : Path, optional
+        Folder in which an unfinished life is kept: the brain, which survives anything after its
+        last whole cycle, and the examinations so far. The next run goes on with it.
     """
     torch.set_num_threads(1)
-    brain = Brain.create(None, MODEL, Willshaw(), BrainConfig(seed=config.seed, night=config.night))
-    brain.cortex.plasticity = config.plasticity
-    days = [
-        list(read_sentences(Path(DATA / "days" / f"day{k:02d}.txt")))
-        for k in range(1, config.days + 1)
+    kept = Shelf(shelf, config) if shelf is not None else None
+    path = kept.folder / "brain" if kept is not None else None
+    born = BrainConfig(seed=config.seed, night=config.night)
+    texts = [
+        list(read_sentences(DATA / "days" / f"day{k + 1:02d}.txt")) for k in range(config.days)
     ]
-    exams = [[(item.cue, item.answer) for item in examine_items(day)] for day in days]
-    facts = [fact.cloze() for fact in shipped_facts()]
+    exams = [[(item.cue, item.answer) for item in examine_items(text)] for text in texts]
+    diary = (kept.get("diary", Diary) if kept is not None else None) or Diary([], [])
 
-    def state() -> list[float]:
-        known = cloze(brain.cortex, facts)[0]
-        used = brain.hippocampus.gauge().potentiated
-        return [known, heldout_perplexity(brain.cortex), used, brain.n_parameters]
+    def keep(diary: Diary) -> None:
+        if kept is not None:
+            kept.put("diary", diary)
 
+    with _brain(path, born) as brain:
+        brain.cortex.plasticity = config.plasticity
+        if not diary.states:
+            diary.states.append(_state(brain))
+            keep(diary)
+        for night in range(len(diary.recall), config.days):
+            _live(brain, texts[night], night)
+            diary.recall.append([cloze(brain.cortex, exam)[0] for exam in exams[: night + 1]])
+            diary.states.append(_state(brain))
+            keep(diary)
+            tick()
     recall = np.full((config.days, config.days), np.nan)
-    states = [state()]
-    for night, day in enumerate(days):
-        brain.day(day)
-        brain.sleep()
-        recall[night, : night + 1] = [cloze(brain.cortex, exam)[0] for exam in exams[: night + 1]]
-        states.append(state())
-        tick()
+    for night, row in enumerate(diary.recall):
+        recall[night, : night + 1] = row
+    states = diary.states
     result = Result(recall, *(np.array(column) for column in zip(*states, strict=True)))
     if recorder is not None:
         for part in dataclasses.fields(result):
             values = getattr(result, part.name)
             dims = ("night", "day")[: values.ndim]
             recorder.store(part.name, np.nan_to_num(values, nan=-1.0), "", dims)
+    if kept is not None:
+        kept.clear()
     return result
+
+
+@contextmanager
+def _brain(path: Path | None, config: BrainConfig) -> Iterator[Brain]:
+    """Open the brain of an unfinished life, or give birth to one."""
+    if path is not None and (path / "brain.json").exists():
+        with Brain.open(path, Willshaw()) as brain:
+            yield brain
+    else:
+        yield Brain.create(path, MODEL, Willshaw(), config)
+
+
+def _live(brain: Brain, text: Sequence[Sentence], n_nights: int) -> None:
+    """Live one day and sleep one night, or what is left of them after an interruption."""
+    if brain.nights > n_nights:
+        return
+    if sum(event["event"] == "day" for event in brain.ledger) == n_nights:
+        brain.day(text)
+    brain.sleep()
+
+
+def _state(brain: Brain) -> list[float]:
+    facts = [fact.cloze() for fact in shipped_facts()]
+    known = cloze(brain.cortex, facts)[0]
+    used = float(brain.hippocampus.gauge().potentiated)
+    return [known, heldout_perplexity(brain.cortex), used, float(brain.n_parameters)]
 
 
 def plot(result: Result, axes: Axes) -> None:

@@ -16,18 +16,13 @@ from numpy.typing import NDArray
 from circuits.ca3 import CA3, CA3Config
 from neurosim.codes import SparseCode, corrupted
 from neurosim.errors import ConfigError, CorruptFileError
+from neurosim.hdf5 import read_hdf5, write_hdf5
 from neurosim.plotting import colour
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
 from neurosim.resources import ResourceMeter
-from neurosim.storage import (
-    DirectoryLock,
-    atomic_write_json,
-    json_text,
-    read_hdf5,
-    read_json,
-    write_hdf5,
-)
+from neurosim.storage import atomic_write_json, json_text, read_json
+from neurosim.versioned import DirectoryLock
 
 CUES = {"whole": (1.0, 0.0), "half": (0.5, 0.0), "half, half noise": (0.5, 0.5)}
 """Right and wrong cells of each cue, over k."""

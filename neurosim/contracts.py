@@ -168,8 +168,11 @@ class Hippocampus(Protocol):
     def recall(self, cue: Sequence[int]) -> Completion:
         """Complete a sequence from a fragment of it."""
 
-    def replay(self, n: int, rng: np.random.Generator) -> list[Replay]:
-        """Let the recurrent network reactivate by itself, `n` bursts."""
+    def replay(self, n: int, rng: np.random.Generator, acetylcholine: float = 0.0) -> list[Replay]:
+        """Let the recurrent network reactivate by itself, `n` bursts.
+
+        Acetylcholine, 0 to 1, is that of the phase of sleep.
+        """
 
     def depth(self, which: Replay) -> int:
         """Return how strongly a memory is held: what it weighs among tonight's lessons."""

@@ -63,8 +63,10 @@ class Phase:
         object.__setattr__(self, "plastic", frozenset(self.plastic))
 
 
-NREM = Phase("nrem", duration=70 * 60.0, acetylcholine=0.2)
-REM = Phase("rem", duration=20 * 60.0, acetylcholine=1.0)
+MEMORIES = frozenset({"hippocampus", "cortex"})
+
+NREM = Phase("nrem", duration=70 * 60.0, acetylcholine=0.2, plastic=MEMORIES)
+REM = Phase("rem", duration=20 * 60.0, acetylcholine=1.0, plastic=MEMORIES)
 
 
 @dataclass(frozen=True)

@@ -102,11 +102,20 @@ class SparseProjection:
         _drive(pre.active, self.targets, self.weights, gain, potentiated, connected)
         return Drive(potentiated, connected)
 
-    def strength(self, pre: SparseCode) -> NDArray[np.float32]:
-        """Send a pattern through the counts themselves: ``(n_post,)`` summed counts."""
+    def strength(self, pre: SparseCode, exponent: float = 1.0) -> NDArray[np.float32]:
+        """Send a pattern through the counts themselves: ``(n_post,)`` summed counts.
+
+        Parameters
+        ----------
+        pre : SparseCode of n_pre cells
+        exponent : float
+            Power that every count is raised to: 1 for the counts, towards 0 for clipped synapses.
+        """
         self._check(pre, self.n_pre, "pre")
         total = np.zeros(self.n_post, dtype=np.float32)
-        _strength(pre.active, self.targets, self.weights, total)
+        conductance = np.zeros(MAX_COUNT + 1, dtype=np.float32)
+        conductance[1:] = np.arange(1, MAX_COUNT + 1) ** exponent
+        _strength(pre.active, self.targets, self.weights, conductance, total)
         return total
 
     def learn(self, rule: "Rule", pre: SparseCode, post: SparseCode, modulator: float = 1.0) -> int:
@@ -213,7 +222,7 @@ def _drive(active, targets, weights, gain, potentiated, connected):
 
 
 @numba.njit(cache=True)
-def _strength(active, targets, weights, total):
+def _strength(active, targets, weights, conductance, total):
     for i in active:
         for k in range(targets.shape[1]):
-            total[targets[i, k]] += weights[i, k]
+            total[targets[i, k]] += conductance[weights[i, k]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import platform
 import subprocess
 from importlib import metadata
@@ -25,6 +26,18 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+@functools.cache
+def source_digest() -> str:
+    """Return the SHA-256 of all Python files of the four packages: what a result was made by."""
+    root = Path(__file__).parents[1]
+    seen = hashlib.sha256()
+    for package in ("neurosim", "rules", "circuits", "experiments"):
+        for path in sorted((root / package).rglob("*.py")):
+            seen.update(str(path.relative_to(root)).encode())
+            seen.update(path.read_bytes())
+    return seen.hexdigest()
 
 
 @functools.cache

@@ -21,8 +21,9 @@ from neurosim.errors import (
     StorageError,
     nearest_name,
 )
+from neurosim.hdf5 import read_hdf5, write_hdf5
 from neurosim.provenance import commit, versions
-from neurosim.storage import json_text, read_hdf5, write_hdf5
+from neurosim.storage import json_text
 
 _FORMAT = "neurosim recording 1"
 

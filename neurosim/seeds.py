@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from neurosim import __version__
 from neurosim.errors import ConfigError
-from neurosim.storage import read_hdf5, write_hdf5
+from neurosim.hdf5 import read_hdf5, write_hdf5
 
 T = TypeVar("T")
 

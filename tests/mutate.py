@@ -42,8 +42,9 @@ class Mutation:
     tests: str
 
 
-PROJECTIONS, CA3, NIGHT, CORTEX, BRAIN = (
+PROJECTIONS, JOBS, CA3, NIGHT, CORTEX, BRAIN = (
     "neurosim/projections.py",
+    "neurosim/jobs.py",
     "circuits/episodic_ca3.py",
     "circuits/night.py",
     "circuits/language_cortex.py",
@@ -51,6 +52,8 @@ PROJECTIONS, CA3, NIGHT, CORTEX, BRAIN = (
 )
 ON_PROJECTIONS = "tests/ground/test_projections.py"
 ON_HIPPOCAMPUS = "tests/circuits/test_hippocampus.py"
+ON_JOBS = "tests/ground/test_jobs.py"
+ON_NIGHT = "tests/circuits/test_night.py"
 ON_CORTEX = "tests/circuits/test_language_cortex.py"
 ON_BRAIN = "tests/circuits/test_brain.py"
 
@@ -76,6 +79,7 @@ MUTATIONS = (
         "self.fatigue[index.active] -= self",
         ON_HIPPOCAMPUS,
     ),  # fmt: skip
+    Mutation(CA3, "1.0 - acetylcholine", "1.0", f"{ON_HIPPOCAMPUS} salient"),
     Mutation(CA3, "silent * np.log((1 - p)", "-silent * np.log((1 - p)", ON_HIPPOCAMPUS),
     Mutation(
         NIGHT,
@@ -89,6 +93,11 @@ MUTATIONS = (
         "if drift < self.config.drift_limit:",
         f"{ON_BRAIN} night_changes or same_seed",
     ),  # fmt: skip
+    Mutation(NIGHT, 'if "cortex" in nrem.plastic:', "if True:", f"{ON_NIGHT} plastic"),
+    Mutation(
+        NIGHT, "length = phase.duration / REM.duration", "length = 1.0", f"{ON_NIGHT} morning"
+    ),
+    Mutation(JOBS, "shelf.put(futures[future], result)", "pass", ON_JOBS),
     Mutation(
         CORTEX,
         'tensors[f"{key}/{name}"] = value',
@@ -100,8 +109,9 @@ MUTATIONS = (
         CORTEX, "chosen = logits.argmax(-1)", "chosen = logits.argmin(-1)", f"{ON_CORTEX} recall"
     ),
     Mutation(
-        CORTEX, 'reduction="sum") / n_tokens', 'reduction="sum") * 0', f"{ON_CORTEX} dreams_keep"
+        CORTEX, "self.plasticity.dream_weight * loss", "0.0 * loss", f"{ON_CORTEX} dreams_keep"
     ),
+    Mutation(CORTEX, "self.plasticity.silence * noise", "0.0 * noise", f"{ON_CORTEX} silence"),
     Mutation(BRAIN, "self._require_awake()", "pass", f"{ON_BRAIN} goes_on"),
     Mutation(
         BRAIN,

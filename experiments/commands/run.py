@@ -1,6 +1,7 @@
 """run an experiment by name: fields of its Config as FIELD=VALUE"""
 
 import dataclasses
+import inspect
 import math
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -47,8 +48,13 @@ def run(arguments: Namespace) -> dict[str, Any]:
     out = arguments.out or Path("out") / arguments.name
     out.mkdir(parents=True, exist_ok=True)
     seed = getattr(config, "seed", 0)
+    rng, parameters = (
+        Streams(seed).generator(arguments.name),
+        inspect.signature(module.run).parameters,
+    )
+    keeps = {"shelf": out} if "shelf" in parameters else {}
     with ResourceMeter() as meter, Recorder(out / "run.h5", config, seed) as recorder:
-        result = module.run(config, Streams(seed).generator(arguments.name), recorder)
+        result = module.run(config, rng, recorder, **keeps)
     with plotting.style():
         figure = Figure(figsize=(7, 4.5), layout="constrained")
         module.plot(result, figure.add_subplot())

@@ -1,6 +1,5 @@
 """the main job: a day, a night, the examination and a report, beside controls"""
 
-import shutil
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
@@ -29,13 +28,14 @@ def run(arguments: Namespace) -> dict[str, Any]:
     """Run the experiment `one_night` and write its report."""
     from circuits.night import NightConfig
     from experiments import one_night
+    from experiments.arms import ARMS, check_replaceable
     from experiments.report import write_report, write_table
     from neurosim.errors import ConfigError
     from neurosim.resources import ResourceMeter
 
     if arguments.seeds < 1:
         raise ConfigError(f"--seeds: expected 1 or more, got {arguments.seeds}; try 5")
-    arms = {"few": one_night.FEW, "all": one_night.ARMS, "none": ("night",)}.get(
+    arms = {"few": one_night.FEW, "all": ARMS, "none": ("night",)}.get(
         arguments.controls, tuple(name.strip() for name in arguments.controls.split(","))
     )
     brain = arguments.out / "brain"
@@ -47,10 +47,9 @@ def run(arguments: Namespace) -> dict[str, Any]:
         night=night,
         brain=str(brain),
     )
-    one_night.read_day(config)
-    _remove_brain(brain)
+    check_replaceable(brain)
     with ResourceMeter() as meter:
-        result = one_night.run_with_progress(config)
+        result = one_night.run_with_progress(config, arguments.out)
         one_night.save(result, arguments.out)
         page = write_report(arguments.out)
         write_table(arguments.out)
@@ -58,19 +57,6 @@ def run(arguments: Namespace) -> dict[str, Any]:
     values["peak_rss_mb"] = _peak(result)
     _print(values, page, brain)
     return values
-
-
-def _remove_brain(brain: Path) -> None:
-    """Remove the brain of an earlier run, unless it is none or someone works on it."""
-    from neurosim.errors import StorageError
-    from neurosim.storage import DirectoryLock
-
-    if not brain.exists():
-        return
-    if not (brain / "brain.json").exists():
-        raise StorageError(f"{brain} exists and is no brain; choose another --out")
-    with DirectoryLock(brain):
-        shutil.rmtree(brain)
 
 
 def _peak(result: Any) -> float:

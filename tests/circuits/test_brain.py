@@ -28,13 +28,13 @@ from neurosim.errors import (
     NeurosimError,
     StorageError,
 )
-from neurosim.storage import VersionedDirectory
 from neurosim.text import Sentence
+from neurosim.versioned import VersionedDirectory
 from rules.willshaw import Willshaw
 
 pytestmark = pytest.mark.compiled
 
-NIGHT = NightConfig(cycles=2, steps=4, dreams=20)
+NIGHT = NightConfig(cycles=2, steps=4)
 TEXTS = (
     "Captain Yusuf Aldane wore a green oilskin coat with one brass button missing.",
     "The ferry to Korsholm leaves at ten past six from the northern pier.",
@@ -551,7 +551,7 @@ def test_a_brain_in_use_by_another_process_says_so(lived, copy):
     path = copy(lived)
     code = (
         "import sys\n"
-        "from neurosim.storage import DirectoryLock\n"
+        "from neurosim.versioned import DirectoryLock\n"
         "with DirectoryLock(sys.argv[1]):\n"
         "    print('held', flush=True)\n"
         "    sys.stdin.read()\n"
@@ -610,3 +610,11 @@ def test_what_is_no_language_model_is_refused_in_one_sentence(tmp_path, name, co
         SmallBrain.create(tmp_path / "brain", model, Willshaw())
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "brain").exists()
+
+
+def test_a_brain_of_an_earlier_version_opens_without_the_dials_that_are_gone():
+    config = BrainConfig(seed=4, night=NIGHT)
+    saved = dataclasses.asdict(config)
+    saved["night"]["dreams"] = 520
+    saved["former"] = True
+    assert BrainConfig.from_mapping(saved) == config

@@ -10,8 +10,9 @@ from circuits.episodic_ca3 import EpisodicCA3Config
 from circuits.hippocampus import Hippocampus, HippocampusConfig
 from neurosim.codes import SparseCode
 from neurosim.errors import CapacityError, ConfigError
+from neurosim.hdf5 import pack_hdf5, unpack_hdf5
 from neurosim.metrics import overlap_matrix
-from neurosim.storage import pack_hdf5, unpack_hdf5
+from neurosim.phases import REM
 
 
 def weights(hippocampus):
@@ -192,20 +193,30 @@ def test_the_same_noise_gives_the_same_replays(birth, sequences):
     assert night() == night()
 
 
-@pytest.mark.compiled
-def test_salient_memories_replay_more_often(birth, sequences):
+def deep_replays(birth, sequences, acetylcholine):
+    """Return how many replays brought back a salient memory, and how many any memory."""
     n_deep = n_replays = 0
     for seed in range(8):
         memory = birth(seed)
         deep = set(sequences[seed % 4 :: 4])
         for items in sequences:
             memory.store(items, 3.0 if items in deep else 0.0)
-        replays = [r.items for r in memory.replay(24, np.random.default_rng(seed)) if r.valid]
-        n_deep += sum(items in deep for items in replays)
-        n_replays += sum(items in set(sequences) for items in replays)
+        replays = memory.replay(24, np.random.default_rng(seed), acetylcholine)
+        valid = [replay.items for replay in replays if replay.valid]
+        n_deep += sum(items in deep for items in valid)
+        n_replays += sum(items in set(sequences) for items in valid)
+    return n_deep, n_replays
+
+
+@pytest.mark.compiled
+def test_salient_memories_replay_more_often_unless_acetylcholine_is_high(birth, sequences):
     p = 1 / 4  # The share of the deep ones; four standard errors of a binomial count.
+    n_deep, n_replays = deep_replays(birth, sequences, 0.0)
     assert n_replays > 150
     assert n_deep - p * n_replays > 4 * np.sqrt(n_replays * p * (1 - p))
+    n_deep, n_replays = deep_replays(birth, sequences, REM.acetylcholine)
+    assert n_replays > 150
+    assert abs(n_deep - p * n_replays) < 4 * np.sqrt(n_replays * p * (1 - p))
 
 
 def test_fatigue_moves_replay_on(filled):

@@ -206,6 +206,30 @@ def test_dreams_keep_what_was_known_while_the_lessons_are_learnt(make_cortex, le
     assert found[True] < 0.3 * found[False]
 
 
+def test_silence_keeps_what_has_grown_out_of_dreams_but_not_out_of_lessons(make_cortex, lessons):
+    said = {}
+    for silence in (0.0, 1.0):
+        cortex = make_cortex(rate=1e-2, dream_weight=0.0, silence=silence)
+        dreams = [dream for dream in cortex.dream(40, seed=2) if dream]
+        cortex.grow(seed=1)
+        study(cortex, lessons, dreams)
+        said[silence] = [loudness(cortex, items) for items in (dreams, lessons)]
+    assert said[0.0][0] > 0.1
+    assert said[1.0][0] < 0.3 * said[0.0][0]
+    assert said[1.0][1] > 3 * said[1.0][0]
+
+
+def loudness(cortex, items):
+    """Return the mean squared norm of what the grown neurons of all blocks say a token."""
+    total = n = 0
+    for tokens in items:
+        cortex.surprise([tokens])
+        parts = cortex.network.feed_forwards()
+        total += sum(float(part.said.square().sum()) for part in parts)
+        n += len(tokens) + 1
+    return total / n
+
+
 def test_the_first_loss_is_the_weighted_cross_entropy_of_the_formula(language_cortex, lessons):
     language_cortex.grow(seed=0)
     trust = [1.0, 0.5, 0.25]

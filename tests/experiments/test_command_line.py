@@ -21,17 +21,17 @@ from circuits.brain import Brain, BrainConfig
 from circuits.dentate_gyrus import DentateConfig
 from circuits.episodic_ca3 import EpisodicCA3Config
 from circuits.night import NightConfig
-from experiments import one_night
+from experiments import arms, one_night
 from experiments.__main__ import main
 from experiments.childhood import DATA, MODEL, newborn_scores, shipped_facts
-from neurosim.storage import DirectoryLock
-from neurosim.text import read_sentences
+from neurosim.text import Sentence, read_sentences
+from neurosim.versioned import DirectoryLock
 from rules.willshaw import Willshaw
 
 pytestmark = pytest.mark.compiled
 
 ROOT = Path(__file__).parents[2]
-NIGHT = NightConfig(cycles=2, steps=3, dreams=16)
+NIGHT = NightConfig(cycles=2, steps=3)
 LINES = (DATA / "diary.txt").read_text("utf-8").splitlines()[:4]
 USUAL = Brain._hippocampus_config
 
@@ -486,11 +486,11 @@ def test_a_night_that_is_killed_and_then_interrupted_still_comes_to_its_end(
 @pytest.mark.parametrize("arm", ["night", "naive", "no REM", "dense codes"])
 def test_every_arm_of_the_main_job_runs_through(small_brains, monkeypatch, arm):
     facts = shipped_facts()[:20]
-    monkeypatch.setattr(one_night, "shipped_facts", lambda: facts)
-    monkeypatch.setattr(one_night, "heldout_perplexity", lambda cortex: 40.0)
+    monkeypatch.setattr(arms, "shipped_facts", lambda: facts)
+    monkeypatch.setattr(arms, "heldout_perplexity", lambda cortex: 40.0)
     sentences = list(read_sentences(DATA / "diary.txt"))[:8]
     night = dataclasses.replace(NIGHT, cycles=1)
-    result = one_night.run_arm(one_night.Config(night=night, known=3), sentences, arm, 1)
+    result = arms.run_arm(arms.ArmConfig(arm, 1, known=3, night=night), sentences)
     metrics = result.metrics
     assert metrics["base_before"] >= 0.95 and 0 <= metrics["base_after"] <= 1
     assert 0 <= metrics["new_recall"] <= 1 and metrics["new_recall_before"] <= 0.25
@@ -501,24 +501,46 @@ def test_every_arm_of_the_main_job_runs_through(small_brains, monkeypatch, arm):
 
 
 def test_a_sentence_longer_than_the_language_model_can_read_stops_no_arm(small_brains, monkeypatch):
-    monkeypatch.setattr(one_night, "shipped_facts", lambda: shipped_facts()[:5])
-    monkeypatch.setattr(one_night, "heldout_perplexity", lambda cortex: 40.0)
+    monkeypatch.setattr(arms, "shipped_facts", lambda: shipped_facts()[:5])
+    monkeypatch.setattr(arms, "heldout_perplexity", lambda cortex: 40.0)
     long = " ".join(f"harbour{k}" for k in range(200)) + "."
-    sentences = [one_night.Sentence(text, k) for k, text in enumerate([*LINES, long])]
+    sentences = [Sentence(text, k) for k, text in enumerate([*LINES, long])]
     for arm in ("night", "naive"):
-        config = one_night.Config(night=NIGHT, known=0)
-        assert one_night.run_arm(config, sentences, arm, 1).metrics["n_read"] >= 5
+        config = arms.ArmConfig(arm, 1, night=NIGHT)
+        assert arms.run_arm(config, sentences).metrics["n_read"] >= 5
 
 
 def test_a_day_that_does_not_fit_stops_no_arm(monkeypatch):
     """Dense codes hold less than a day: what fits is what that control has."""
     monkeypatch.setattr(Brain, "_hippocampus_config", tiny)
     monkeypatch.setattr(brain_module, "ADOLESCENCE", 40)
-    monkeypatch.setattr(one_night, "shipped_facts", lambda: shipped_facts()[:5])
-    monkeypatch.setattr(one_night, "heldout_perplexity", lambda cortex: 40.0)
+    monkeypatch.setattr(arms, "shipped_facts", lambda: shipped_facts()[:5])
+    monkeypatch.setattr(arms, "heldout_perplexity", lambda cortex: 40.0)
     sentences = list(read_sentences(DATA / "diary.txt"))
-    metrics = one_night.run_arm(one_night.Config(night=NIGHT), sentences, "night", 1).metrics
+    metrics = arms.run_arm(arms.ArmConfig("night", 1, known=20, night=NIGHT), sentences).metrics
     assert 0 < metrics["n_stored"] < len(sentences)
+
+
+def test_every_arm_takes_the_same_number_of_steps_however_much_it_writes():
+    config = one_night.Config(arms=arms.ARMS, seeds=(0, 1))
+    jobs = one_night.arms_of(config, n_sentences=120)
+    assert len(jobs) == 2 * len(arms.ARMS)
+    assert {job.night.steps for job in jobs} == {2 * config.night.steps}
+    assert min(job.night.steps_for for job in jobs) > 10**6
+
+
+def test_an_arm_survives_being_kept_in_a_file(small_brains, monkeypatch):
+    monkeypatch.setattr(arms, "shipped_facts", lambda: shipped_facts()[:5])
+    monkeypatch.setattr(arms, "heldout_perplexity", lambda cortex: 40.0)
+    sentences = list(read_sentences(DATA / "diary.txt"))[:5]
+    config = arms.ArmConfig("night", night=dataclasses.replace(NIGHT, cycles=1))
+    result = arms.run_arm(config, sentences)
+    again = arms.ArmResult.unpack(result.pack())
+    assert result.bursts and result.overlaps
+    for field in dataclasses.fields(result):
+        if field.name != "overlaps":  # By text, since a criterion never reached is NaN.
+            assert repr(getattr(again, field.name)) == repr(getattr(result, field.name)), field.name
+    assert all(np.array_equal(again.overlaps[k], v) for k, v in result.overlaps.items())
 
 
 @pytest.mark.slow

@@ -46,9 +46,9 @@ def test_a_module_is_an_experiment_or_serves_one(name):
     assert name in EXPERIMENTS or f"experiments.{name}" in imported_within_the_roof()
 
 
-@every_module
+@every_experiment
 def test_a_configuration_is_frozen_and_has_defaults(name):
-    config = MODULES[name].Config
+    config = EXPERIMENTS[name].Config
     assert dataclasses.is_dataclass(config) and config.__dataclass_params__.frozen
     config()
     for field in dataclasses.fields(config):

@@ -7,7 +7,7 @@ import pytest
 
 from circuits.brain import Brain
 from experiments.childhood import MODEL
-from experiments.one_night import cloze, examine_items
+from experiments.examination import cloze, examine_items
 from neurosim.metrics import exact_recall
 from neurosim.text import Sentence, read_sentences
 from rules.willshaw import Willshaw

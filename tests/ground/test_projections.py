@@ -108,11 +108,24 @@ def test_without_gains_every_cell_counts_one(loaded, rng):
 def test_strength_is_the_matrix_of_counts_times_the_pattern(loaded, rng):
     pre = SparseCode.random(N_PRE, 9, rng)
     total = np.zeros(N_POST)
-    _strength(pre.active, loaded.targets, loaded.weights, total)
+    _strength(pre.active, loaded.targets, loaded.weights, np.arange(256.0), total)
     expected = dense(loaded, loaded.weights) @ pre.to_dense(np.float64)
     np.testing.assert_allclose(total, expected, rtol=1e-12)
     assert np.array_equal(loaded.strength(pre), expected.astype(np.float32))
     assert total.sum() > 0
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.5])
+def test_strength_raises_every_count_to_a_power_and_leaves_silent_synapses_silent(
+    loaded, rng, exponent
+):
+    pre = SparseCode.random(N_PRE, 9, rng)
+    counts = dense(loaded, loaded.weights)
+    conductance = np.where(counts > 0, counts.astype(np.float64) ** exponent, 0.0)
+    assert counts.max() > 1
+    np.testing.assert_allclose(
+        loaded.strength(pre, exponent), conductance @ pre.to_dense(np.float64), rtol=1e-6
+    )
 
 
 def test_coincident_synapses_are_those_of_the_outer_product(projection, rng):

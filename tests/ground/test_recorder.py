@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from neurosim.errors import ConfigError, CorruptFileError, NumericalError, StorageError
+from neurosim.hdf5 import write_hdf5
 from neurosim.recorder import Recorder, Recording
-from neurosim.storage import write_hdf5
 
 
 @dataclasses.dataclass(frozen=True)
