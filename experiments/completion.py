@@ -231,7 +231,7 @@ def plot(result: Result, axes: Axes) -> None:
     axes.axvline(25, color="0.6", linestyle=":", linewidth=1)
     axes.text(
         26,
-        0.25,
+        0.6,
         "Nakazawa et al. (2002):\nknock-out impaired when most\ncues are gone, normal with all",
         fontsize=8,
         color="0.3",
