@@ -2,151 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits import inhibition, readouts
-from neurosim.codes import SparseCode
-from neurosim.connectivity import Connectivity, Full, Generated, Nearby, Stored
+from circuits import free_capacity, inhibition, readouts
+from circuits.ca3_config import CA3Config
+from circuits.free_capacity import Drive, Gauge, chance_patterns
+from neurosim.codes import SparseCode, corrupted
 from neurosim.errors import CapacityError, ConfigError, CorruptFileError, NumericalError
 from neurosim.resources import require_memory
 from neurosim.storage import pack_hdf5, unpack_hdf5
-from neurosim.synapses import CountSynapses, check_state, row_bytes
-
-Wiring = Literal["generated", "stored", "nearby", "full"]
-Inhibition = Literal["feedback", "exact"]
-
-Drive = Callable[[SparseCode, float], NDArray[np.float64]]
-"""What drives every cell, given the state and the trust in it."""
+from neurosim.synapses import CountSynapses, check_state
 
 CALM = 0.9
 """Overlap of two successive states from which the second is trusted more."""
 
 STILL = 0.995
 """Overlap of two successive states that counts as a fixed point: one cell in 200 flickers."""
-
-_CELL_BYTES = 64
-"""Loads, fatigue and drives of one cell."""
-
-
-@dataclass(frozen=True)
-class CA3Config:
-    """Size, wiring and dynamics of CA3.
-
-    Parameters
-    ----------
-    n_units : int
-        Pyramidal cells.
-    fan_in : int
-        Recurrent synapses a cell, on average.
-    sparsity : float
-        Fraction of cells that inhibition lets fire.
-    bits : int
-        Of a synaptic count: 1, 4 or 8.
-    readout : {"willshaw", "covariance", "bayesian"}
-        What a count is worth (`circuits.readouts`).
-    wiring : {"generated", "stored", "nearby", "full"}
-        Random without a stored index, random with one, rarer with distance, or all to all.
-    reach : float
-        Length constant of the wiring "nearby", as a fraction of the ring.
-    inhibition : {"feedback", "exact"}
-        Interneurons that track the activity, or exactly the k most driven cells.
-    steps : int
-        Longest run of attractor steps.
-    trust : tuple of float
-        Share of the active cells believed to be right at each step of settling; the last value
-        stays. Little at first, so that a corrupted cue may be wrong.
-    adaptation : float [standard deviations of the drive]
-        Drive a cell loses when it took part in a burst.
-    recovery : float
-        Fraction of the adaptation left one burst later.
-    noise : float [standard deviations of the drive]
-        Of the fluctuations of a cell's drive at the start of a spontaneous burst.
-    end : float
-        A sequence ends when the cells that would follow have less than this share of the evidence
-        that a stored successor has.
-    threads : int
-        For the kernels; results do not depend on it.
-
-    Raises
-    ------
-    ConfigError
-        When the numbers do not fit each other.
-    """
-
-    n_units: int = 4096
-    fan_in: int = 1024
-    sparsity: float = 0.02
-    bits: int = 8
-    readout: str = "bayesian"
-    wiring: str = "generated"
-    reach: float = 0.1
-    inhibition: str = "feedback"
-    steps: int = 32
-    trust: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 0.98)
-    adaptation: float = 4.0
-    recovery: float = 0.98
-    noise: float = 1.0
-    end: float = 0.5
-    threads: int = 1
-
-    def __post_init__(self) -> None:
-        """Check what can be checked before anything is built."""
-        checks = {
-            "n_units": (self.n_units >= 2, "2 cells or more", "try 4096"),
-            "fan_in": (
-                1 <= self.fan_in <= self.n_units,
-                f"1..{self.n_units} of the cells",
-                "lower it to the number of cells",
-            ),
-            "sparsity": (
-                0.0 < self.sparsity < 1.0 and 1 <= self.k < self.n_units,
-                f"a fraction of at least one of {self.n_units} cells and not of all",
-                "choose 0.005 to 0.05",
-            ),
-            "bits": (self.bits in (1, 4, 8), "1, 4 or 8", "choose one of them"),
-            "steps": (self.steps >= 1, "1 or more", "try 16"),
-            "trust": (
-                len(self.trust) > 0 and all(0.0 < r <= 1.0 for r in self.trust),
-                "at least one value in 0..1",
-                "such as (0.5, 0.8, 0.98)",
-            ),
-            "readout": (
-                self.readout in readouts.READOUTS,
-                f"one of {', '.join(readouts.READOUTS)}",
-                "choose one",
-            ),
-            "wiring": (
-                self.wiring in get_args(Wiring),
-                f"one of {', '.join(get_args(Wiring))}",
-                "choose one",
-            ),
-            "inhibition": (
-                self.inhibition in get_args(Inhibition),
-                f"one of {', '.join(get_args(Inhibition))}",
-                "choose one",
-            ),
-        }
-        for name, (good, expected, mend) in checks.items():
-            if not good:
-                raise ConfigError.expected(self, name, expected, getattr(self, name), mend)
-
-    @property
-    def k(self) -> int:
-        """Number of cells that inhibition lets fire."""
-        return round(self.sparsity * self.n_units)
-
-    @property
-    def required_bytes(self) -> int:
-        """Memory that the auto-association needs [bytes], its cells included."""
-        fan_out = self.n_units if self.wiring == "full" else self.fan_in
-        index = 4 * self.n_units * fan_out if self.wiring == "stored" else 0
-        counts = self.n_units * row_bytes(self, fan_out, self.bits)
-        return counts + index + _CELL_BYTES * self.n_units
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,34 +61,6 @@ class Recall:
     settled: bool
     n_steps: int
     overlaps: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Gauge:
-    """How full a CA3 is.
-
-    Parameters
-    ----------
-    n_stored : float
-        Patterns held; decay makes it a fraction.
-    capacity : float
-        Number at which the predicted recall of the next one falls below the criterion.
-    used : float
-        Share of the capacity in use; above 1 recall fails.
-    room : int
-        Patterns that still fit.
-    mean_count : float [counts]
-        Of a synapse.
-    potentiated : float
-        Share of synapses with a count.
-    """
-
-    n_stored: float
-    capacity: float
-    used: float
-    room: int
-    mean_count: float
-    potentiated: float
 
 
 class CA3:
@@ -352,7 +200,8 @@ class CA3:
             With `must_settle`, saying the steps taken and the overlap of the last two states.
         """
         self._check("recall", cue)
-        found = self._settle(cue, trust or self.config.trust)
+        trust = trust or self.config.trust
+        found = self._settle(cue, trust, prior=self._prior(cue, trust[0]))
         if must_settle and not found.settled:
             raise NumericalError.expected(
                 self,
@@ -417,7 +266,7 @@ class CA3:
             raise ConfigError.expected(
                 self, "replay_sequence", "a stored sequence", "none", "call store_sequence first"
             )
-        visited = [self._settle(start, self.config.trust)]
+        visited = [self.recall(start)]
         while len(visited) < n_steps:
             state = visited[-1].code
             drive = self._drive(synapses, state, self.config.trust[-1])
@@ -443,8 +292,10 @@ class CA3:
     ) -> float:
         """Predict how well the next pattern will be recalled, before it is stored.
 
-        The loads of the cells alone say what counts to expect. A network with counts drawn from
-        that expectation, in which a pattern has been counted once more, completes the cue.
+        The network rehearses: random patterns are recalled as if their synapses had counted once
+        more, and nothing is written. For another number of patterns than there are, the loads of
+        the cells say what counts to expect, and a network with counts drawn from that expectation
+        completes the cue.
 
         Parameters
         ----------
@@ -465,14 +316,24 @@ class CA3:
             Mean overlap, 0..1.
         """
         rng = rng or np.random.default_rng(0)
-        loads = self._loads_at(n_stored)
+        here = n_stored is None or n_stored == self.auto.n_stored
         config = self.config
         overlaps = []
         for _ in range(probes):
-            pattern = code or SparseCode.random(config.n_units, config.k, rng)
+            drawn = SparseCode.random(config.n_units, config.k, rng)
+            pattern = drawn if code is None else code
             cue = corrupted(pattern, cue_fraction, wrong_fraction, rng)
-            drive = self._imagined(pattern, loads, int(rng.integers(1 << 63)))
-            overlaps.append(self._settle(cue, config.trust, drive).code.overlap(pattern))
+            seed = int(rng.integers(1 << 63))
+            drive = (
+                free_capacity.rehearsed(self.auto, config.readout, config.k, pattern)
+                if here
+                else free_capacity.imagined(
+                    self.auto, config.readout, config.k, pattern, n_stored, seed
+                )
+            )
+            prior = self._prior(cue, config.trust[0])
+            found = self._settle(cue, config.trust, drive, prior)
+            overlaps.append(found.code.overlap(pattern))
         return float(np.mean(overlaps))
 
     def gauge(self, criterion: float = 0.5, cue_fraction: float = 0.5, probes: int = 2) -> Gauge:
@@ -485,30 +346,11 @@ class CA3:
         cue_fraction, probes
             As for `predicted_recall`.
         """
-        k, auto = self.config.k, self.auto
 
         def recalled(n: float) -> float:
             return self.predicted_recall(cue_fraction, n_stored=n, probes=probes)
 
-        low, high = 0.0, max(16.0, auto.connectivity.fan_in / k)
-        while recalled(high) >= criterion:
-            low, high = high, 2.0 * high
-        while high > 1.03 * low and high - low > 1.0:
-            middle = (low + high) / 2.0
-            if recalled(middle) >= criterion:
-                low = middle
-            else:
-                high = middle
-        potentiated = -np.expm1(-self._mean_count())
-        capacity = (low + high) / 2.0
-        return Gauge(
-            n_stored=auto.n_stored,
-            capacity=capacity,
-            used=auto.n_stored / capacity,
-            room=max(0, int(capacity - auto.n_stored)),
-            mean_count=self._mean_count(),
-            potentiated=float(potentiated),
-        )
+        return free_capacity.gauge(self.auto, self.config.k, criterion, recalled)
 
     # State
 
@@ -572,56 +414,10 @@ class CA3:
         return [s for s in (self.auto, self.forward, self.backward) if s is not None]
 
     def _synapses(self, number: int) -> CountSynapses:
-        config, seed = self.config, int(self._seeds[number])
-        n, fan_in = config.n_units, config.fan_in
-        wiring: Connectivity
-        if config.wiring == "full":
-            wiring = Full(n, n)
-        elif config.wiring == "stored":
-            wiring = Stored.with_fan_in(n, n, fan_in, np.random.default_rng(seed))
-        elif config.wiring == "nearby":
-            wiring = Nearby(n, n, fan_in, config.reach, seed)
-        else:
-            wiring = Generated.with_fan_in(n, n, fan_in, seed)
-        return CountSynapses(wiring, config.bits, recurrent=number == 0, threads=config.threads)
-
-    def _mean_count(self) -> float:
-        """Return the mean count of a synapse that the loads let expect."""
-        auto = self.auto
-        n_stored = self._effective(max(auto.n_stored, 1.0))
-        return float(auto.pre_use.mean() * auto.post_use.mean() / n_stored)
-
-    def _effective(self, n_stored: float) -> float:
-        """Return the number of patterns over which two cells of one pattern meet by chance.
-
-        A cell that fires leaves only k - 1 places for the others.
-        """
-        return n_stored * self.config.k / max(self.config.k - 1, 0.5)
-
-    def _loads_at(self, n_stored: float | None) -> tuple[NDArray[np.float64], float]:
-        """Return the loads as they are, or scaled to another number of patterns."""
-        use, n = self.auto.post_use, self.auto.n_stored
-        if n_stored is None or n_stored == n:
-            return use, n
-        if n_stored < n:
-            return use * (n_stored / n), n_stored
-        return use + self.config.k / self.config.n_units * (n_stored - n), n_stored
-
-    def _imagined(
-        self, pattern: SparseCode, loads: tuple[NDArray[np.float64], float], seed: int
-    ) -> Drive:
-        before, n_stored = loads
-        after = before.copy()
-        after[pattern.active] += 1.0
-        cells, _, expected = readouts.classify(after, after, self._effective(n_stored + 1.0))
-        load, _, counts = readouts.classify(before, before, self._effective(n_stored))
-        chances = readouts.chances(counts, self.auto.most, self.config.sparsity)
-
-        def drive(state: SparseCode, trust: float) -> NDArray[np.float64]:
-            table = readouts.table(self.config.readout, expected, self.auto.most, trust)
-            return self.auto.imagine(state, cells, table, load, chances, pattern, seed)
-
-        return drive
+        wiring = self.config.connect(int(self._seeds[number]))
+        return CountSynapses(
+            wiring, self.config.bits, recurrent=number == 0, threads=self.config.threads
+        )
 
     def _write(
         self, synapses: CountSynapses, pre: SparseCode, post: SparseCode, amount: int
@@ -634,7 +430,7 @@ class CA3:
     ) -> NDArray[np.float64]:
         n_stored, pre_use, post_use = synapses.n_stored, synapses.pre_use, synapses.post_use
         if synapses is self.auto:
-            n_stored, pre_use = self._effective(n_stored), post_use
+            n_stored, pre_use = chance_patterns(n_stored, self.config.k), post_use
         pre, post, expected = readouts.classify(pre_use, post_use, n_stored)
         levels = synapses.largest + 1
         table = readouts.table(self.config.readout, expected, synapses.most, trust, levels)
@@ -644,13 +440,26 @@ class CA3:
         inhibit = inhibition.exact if self.config.inhibition == "exact" else inhibition.feedback
         return inhibit(drive, self.config.k)
 
+    def _prior(self, cue: SparseCode, trust: float) -> float:
+        """Return what being in the cue says of a cell: only log odds can be added to log odds."""
+        if self.config.readout != "bayesian":
+            return 0.0
+        return readouts.prior(len(cue), self.config.k, self.config.n_units, trust)
+
     def _settle(
-        self, cue: SparseCode, trust: tuple[float, ...], drive: Drive | None = None
+        self,
+        cue: SparseCode,
+        trust: tuple[float, ...],
+        drive: Drive | None = None,
+        prior: float = 0.0,
     ) -> Recall:
         drive = drive or self.drive
         state, overlaps, stage = cue, [], 0
         for step in range(self.config.steps):
-            following = self._fire(drive(state, trust[stage]))
+            received = drive(state, trust[stage])
+            if step == 0:
+                received[cue.active] += prior
+            following = self._fire(received)
             overlaps.append(following.overlap(state))
             state = following
             if overlaps[-1] >= STILL and stage == len(trust) - 1:
@@ -677,20 +486,3 @@ class CA3:
                 f"{len(code)} active of {code.n_units}",
                 "encode with the dentate gyrus of this circuit",
             )
-
-
-def corrupted(code: SparseCode, right: float, wrong: float, rng: np.random.Generator) -> SparseCode:
-    """Return a cue with part of a pattern's cells and some that are none of it.
-
-    Parameters
-    ----------
-    code : SparseCode
-    right, wrong : float
-        Cells of the pattern, and cells that are not, over the number of the pattern's.
-    rng : numpy.random.Generator
-    """
-    n_right, n_wrong = round(right * len(code)), round(wrong * len(code))
-    kept = rng.choice(code.active, n_right, replace=False)
-    others = np.setdiff1d(np.arange(code.n_units), code.active)
-    added = rng.choice(others, n_wrong, replace=False)
-    return SparseCode.of(np.concatenate([kept, added]), code.n_units)

@@ -123,6 +123,24 @@ def table(
     )
 
 
+def prior(n_cue: int, k: int, n_units: int, trust: float) -> float:
+    """Return by how much the log odds of a cue's cells exceed those of all others [nats].
+
+    Of the cue's cells a share `trust` belongs to the pattern, of the others what is left of its k
+    cells. Without this the first attractor step would forget which cells the cue had.
+
+    Parameters
+    ----------
+    n_cue, k, n_units : int
+        Active cells of the cue and of a pattern, and all cells.
+    trust : float
+        Share of the cue's cells believed to be right, 0..1.
+    """
+    believed = min(max(trust, SUREST), 1.0 - SUREST)
+    rest = np.clip((k - believed * n_cue) / max(n_units - n_cue, 1), SUREST, 1.0 - SUREST)
+    return max(0.0, float(np.log(believed / (1 - believed)) - np.log(rest / (1 - rest))))
+
+
 def chances(expected: NDArray[np.float64], most: int, sparsity: float) -> NDArray[np.float64]:
     """Return the chance of each count or a smaller one, if patterns of k cells were stored.
 

@@ -13,8 +13,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from circuits.ca3 import CA3, CA3Config, corrupted
-from neurosim.codes import SparseCode
+from circuits.ca3 import CA3, CA3Config
+from neurosim.codes import SparseCode, corrupted
 from neurosim.errors import ConfigError, CorruptFileError
 from neurosim.plotting import colour
 from neurosim.randomness import Streams

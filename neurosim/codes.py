@@ -148,3 +148,37 @@ def stack(codes: Sequence[SparseCode]) -> NDArray[np.bool_]:
             "stack the codes of one region"
         )
     return np.stack([code.to_dense() for code in codes])  # type: ignore[misc]
+
+
+def corrupted(code: SparseCode, right: float, wrong: float, rng: np.random.Generator) -> SparseCode:
+    """Return a cue of a pattern: some of its cells, and some that are not its own.
+
+    Parameters
+    ----------
+    code : SparseCode
+        The pattern.
+    right : float
+        Share of its cells that the cue has, 0..1.
+    wrong : float
+        Other cells in the cue, over the number of the pattern's cells; 0 or more.
+    rng : numpy.random.Generator
+        Draws both.
+
+    Raises
+    ------
+    ConfigError
+        When the shares cannot be met.
+    """
+    n_right, n_wrong = round(right * len(code)), round(wrong * len(code))
+    n_silent = code.n_units - len(code)
+    if not (0 <= n_right <= len(code) and 0 <= n_wrong <= n_silent):
+        raise ConfigError(
+            f"corrupted.right: expected a share of the pattern's {len(code)} cells and of the "
+            f"{n_silent} others, got {right} and {wrong}; lower them"
+        )
+    kept = rng.choice(code.active, size=n_right, replace=False)
+    # The i-th silent cell lies above all active ones whose index less rank is i or smaller.
+    places = rng.choice(n_silent, size=n_wrong, replace=False)
+    gaps = code.active - np.arange(len(code))
+    others = places + np.searchsorted(gaps, places, side="right")
+    return SparseCode(np.sort(np.concatenate((kept, others))), code.n_units)

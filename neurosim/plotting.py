@@ -7,9 +7,10 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from neurosim.storage import atomic_write_bytes
 
@@ -46,6 +47,9 @@ _COLOURS_OF_OTHERS = (
     "#882255",
     "#AA4499",
 )
+SHADES = ("#88CCEE", "#44AA99", "#332288", "#882255", "#CC6677", "#DDCC77")
+"""Paul Tol's muted scheme from light to dark, for curves of one family such as rising sizes."""
+
 _STYLE = {
     "figure.constrained_layout.use": True,
     "figure.figsize": (6.4, 4.0),
@@ -143,3 +147,33 @@ def shade(
     """
     axes.fill_between(x, low, high, color=colour(name), alpha=0.2, linewidth=0)
     axes.plot(x, mean, color=colour(name), label=name)
+
+
+def points(
+    axes: Axes, x: ArrayLike, samples: NDArray[Any], name: str, colour: str, line: str = "o"
+) -> None:
+    """Draw the mean over seeds as points within their shaded 95 % interval.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+        Where to draw.
+    x : (n,) array-like
+        Abscissa.
+    samples : (n_seeds, n) float
+        One row a seed; NaN where a seed has no value.
+    name : str
+        Name in the legend.
+    colour : str
+        Such as ``"#332288"``.
+    line : str
+        Matplotlib's format of points and line.
+    """
+    from neurosim.metrics import mean_interval
+
+    at = np.asarray(x, dtype=np.float64)
+    kept = np.flatnonzero(np.isfinite(samples).any(axis=0))
+    rows = [mean_interval(column[np.isfinite(column)]) for column in samples.T[kept]]
+    low, high = [r.low for r in rows], [r.high for r in rows]
+    axes.fill_between(at[kept], low, high, color=colour, alpha=0.2, linewidth=0)
+    axes.plot(at[kept], [r.mean for r in rows], line, color=colour, label=name, markersize=4)

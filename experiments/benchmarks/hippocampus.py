@@ -47,7 +47,7 @@ class Config:
     dense_up_to : int
         Largest size at which a dense matrix is measured beside, if it fits into memory.
     smallest_in_slope : int
-        Below it the call from Python costs more than the synapses.
+        Below it the call from Python and what each cell costs beside its synapses weigh more.
     seed : int
     """
 
@@ -56,7 +56,7 @@ class Config:
     bits: int = 8
     threads: int = 1
     dense_up_to: int = 33_000
-    smallest_in_slope: int = 10_000
+    smallest_in_slope: int = 33_000
     seed: int = 0
 
 

@@ -39,6 +39,7 @@ def mean_recall(network, codes, rng, right=0.5, wrong=0.0):
     return np.mean([network.recall(q).code.overlap(c) for q, c in zip(cues, codes, strict=True)])
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("readout", readouts.READOUTS)
 @pytest.mark.parametrize("bits", [1, 4, 8])
 @pytest.mark.parametrize("wiring", ["generated", "stored", "full"])
@@ -52,11 +53,13 @@ def test_a_half_cue_brings_the_whole_pattern_back(readout, bits, wiring):
     assert mean_recall(network, stored, rng) > 0.97
 
 
+@pytest.mark.compiled
 def test_a_cue_of_half_right_and_half_wrong_cells_is_mended():
     network, stored = trained()
     assert mean_recall(network, stored, np.random.default_rng(2), 0.5, 0.5) > 0.97
 
 
+@pytest.mark.compiled
 def test_nearby_cells_complete_what_nearby_cells_stored():
     config = dataclasses.replace(SMALL, wiring="nearby", reach=0.2)
     network, stored = trained(config, 6)
@@ -126,6 +129,7 @@ def test_feedback_inhibition_keeps_a_pattern_that_stands_out_whatever_the_set_po
     assert inhibition.feedback(drive, 60) == SparseCode.of(range(60), 3000)
 
 
+@pytest.mark.compiled
 def test_both_inhibitions_recall_alike():
     rng = np.random.default_rng(6)
     values = []
@@ -146,6 +150,7 @@ def test_releasing_a_memory_leaves_the_others_exactly_as_without_it():
         assert np.array_equal(network.state[name], array), name
 
 
+@pytest.mark.compiled
 def test_overwriting_puts_one_memory_in_the_place_of_another():
     network, stored = trained(n=10)
     new = patterns(SMALL, 1, seed=77)[0]
@@ -156,6 +161,7 @@ def test_overwriting_puts_one_memory_in_the_place_of_another():
     assert network.auto.n_stored == 10
 
 
+@pytest.mark.compiled
 def test_decay_fades_what_was_stored():
     network, stored = trained(n=10)
     network.decay(0.9, np.random.default_rng(8))
@@ -163,6 +169,7 @@ def test_decay_fades_what_was_stored():
     assert mean_recall(network, stored, np.random.default_rng(9), 0.3) < 0.9
 
 
+@pytest.mark.compiled
 def test_spontaneous_replay_hops_through_the_stored_memories():
     network, stored = trained(n=12)
     bursts = network.replay(100, np.random.default_rng(10))
@@ -174,6 +181,7 @@ def test_spontaneous_replay_hops_through_the_stored_memories():
     assert hops > 0.8
 
 
+@pytest.mark.compiled
 def test_without_adaptation_replay_returns_to_fewer_memories():
     visits = []
     for adaptation in (0.0, 4.0):
@@ -187,6 +195,7 @@ def order(visited, codes):
     return [int(np.argmax([v.code.overlap(c) for c in codes])) for v in visited]
 
 
+@pytest.mark.compiled
 def test_a_sequence_replays_in_order_and_in_reverse_and_ends():
     network = CA3(SMALL, np.random.default_rng(0))
     codes = patterns(SMALL, 12)
@@ -198,6 +207,7 @@ def test_a_sequence_replays_in_order_and_in_reverse_and_ends():
     assert order(network.replay_sequence(last, reverse=True), codes) == list(range(12))[::-1]
 
 
+@pytest.mark.compiled
 def test_a_cycle_goes_round_and_a_branch_is_decided_by_noise():
     network = CA3(SMALL, np.random.default_rng(0))
     a, b, c, d, e = codes = patterns(SMALL, 5)
@@ -223,6 +233,7 @@ def test_sequences_and_single_patterns_do_not_share_synapses():
     assert network.forward.weights.any() and network.backward.weights.any()
 
 
+@pytest.mark.compiled
 def test_the_same_seed_and_state_go_on_to_the_same_bits():
     network, stored = trained(n=8)
     network.store_sequence(stored[:3], auto=False)
@@ -306,6 +317,7 @@ def test_what_cannot_be_done_is_said():
         single.release(code)
 
 
+@pytest.mark.compiled
 def test_a_recall_that_does_not_settle_says_how_far_it_came():
     network, stored = trained(dataclasses.replace(SMALL, steps=2), 40)
     found = network.recall(stored[0])
@@ -320,6 +332,7 @@ def test_a_network_that_does_not_fit_into_memory_says_what_it_needs():
         CA3(config, np.random.default_rng(0))
 
 
+@pytest.mark.compiled
 def test_odd_sizes_work():
     config = CA3Config(n_units=601, fan_in=173, sparsity=0.041, bits=4)
     network, stored = trained(config, 6)
@@ -349,6 +362,7 @@ def test_the_recall_of_the_next_pattern_is_predicted_from_the_loads_at_every_loa
     assert seen[0] > 0.9 and seen[2] < 0.2  # From empty to far beyond full.
 
 
+@pytest.mark.compiled
 def test_the_gauge_rises_with_every_pattern_and_says_when_it_is_full():
     config = CA3Config(n_units=500, fan_in=100, sparsity=0.04)
     network = CA3(config, np.random.default_rng(0))
@@ -378,6 +392,7 @@ def test_chances_of_counts_have_the_mean_and_variance_of_hypergeometric_loads():
     np.testing.assert_allclose(variance, expected * 0.98**3, rtol=0.05)
 
 
+@pytest.mark.compiled
 def test_storing_beyond_capacity_works_and_says_what_is_lost():
     config = dataclasses.replace(SMALL, bits=4)
     network, code = CA3(config, np.random.default_rng(0)), patterns(SMALL, 1)[0]

@@ -28,6 +28,7 @@ def stop_after(n):
     return tick
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("bits", [4, 8])
 def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, bits, monkeypatch):
     monkeypatch.setattr(whole_rat, "ROWS_A_PART", 1 << 14)  # Several parts.
@@ -47,6 +48,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, bits, monkeypatch
     assert len(files) > 2 and all(name.startswith("part.000120.") for name in files)
 
 
+@pytest.mark.compiled
 def test_a_checkpoint_of_another_network_or_a_damaged_one_is_refused(tmp_path):
     kept = dataclasses.replace(
         SMALL, patterns=10, probes=1, checkpoint_every=10, checkpoint=str(tmp_path)
@@ -64,6 +66,7 @@ def test_a_checkpoint_of_another_network_or_a_damaged_one_is_refused(tmp_path):
         whole_rat.run(kept)
 
 
+@pytest.mark.compiled
 def test_recall_falls_with_the_load_and_k_is_read_off_where_it_crosses():
     result = whole_rat.run(dataclasses.replace(SMALL, patterns=800, probes=8))
     mean = result.overlaps.mean(axis=2)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from neurosim.codes import SparseCode, stack
+from neurosim.codes import SparseCode, corrupted, stack
 from neurosim.errors import ConfigError, NumericalError
 
 N = 50
@@ -115,3 +115,26 @@ def test_a_drive_that_is_not_a_number_has_no_winners():
 def test_a_code_cannot_be_changed_by_assignment(rng):
     with pytest.raises(AttributeError):
         code(rng, 3).n_units = 4
+
+
+@pytest.mark.parametrize(("right", "wrong"), [(1.0, 0.0), (0.5, 0.0), (0.5, 0.5), (0.0, 2.0)])
+def test_a_corrupted_code_has_the_shares_asked_for_and_each_other_cell_by_equal_chance(
+    rng, right, wrong
+):
+    whole, drawn = code(rng, 10), np.zeros(N)
+    for _ in range(2000):
+        cue = corrupted(whole, right, wrong, rng)
+        shared = np.intersect1d(cue.active, whole.active).size
+        assert shared == round(right * 10) and len(cue) - shared == round(wrong * 10)
+        drawn[cue.active] += 1
+    silent = ~whole.to_dense()
+    for cells, share in ((whole.active, right), (silent, wrong * 10 / (N - 10))):
+        # Four standard errors of 2,000 draws.
+        error = 4 * np.sqrt(2000 * share * (1 - share)) + 1e-9
+        assert np.abs(drawn[cells] - 2000 * share).max() <= error
+
+
+@pytest.mark.parametrize(("right", "wrong"), [(1.2, 0.0), (-0.1, 0.0), (1.0, 4.5)])
+def test_shares_that_cannot_be_met_are_refused(rng, right, wrong):
+    with pytest.raises(ConfigError, match=r"corrupted\.right: expected"):
+        corrupted(code(rng, 10), right, wrong, rng)

@@ -1,0 +1,83 @@
+"""Benchmarks are found by name, measure what they say, and hand over flat numbers."""
+
+import json
+import re
+
+import pytest
+
+from experiments.__main__ import main
+from experiments.benchmarks import hippocampus, machine
+from neurosim.discovery import modules
+
+TINY = hippocampus.Config(sizes=(300, 600), dense_up_to=600, smallest_in_slope=300)
+
+
+@pytest.mark.parametrize("name", modules("experiments.benchmarks"))
+def test_every_benchmark_keeps_the_contract(name):
+    module = modules("experiments.benchmarks")[name]
+    module.Config()
+    assert callable(module.run) and callable(module.table)
+    assert re.match(r"[A-Z].*", module.__doc__)
+    for field in module.Config.__dataclass_fields__:
+        assert field in module.Config.__doc__
+
+
+@pytest.mark.compiled
+def test_the_machine_reads_faster_in_order_than_at_random():
+    values = machine.run(machine.Config(megabytes=64, accesses=1_000_000, repeats=2))
+    assert values["memory_bytes_per_second"] / 8 > values["random_reads_per_second"] > 0
+
+
+@pytest.mark.compiled
+def test_the_hippocampus_is_measured_at_each_size(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(hippocampus, "_apart", lambda do, config, n: do(config, n))
+    monkeypatch.setattr(hippocampus, "WORK", 0.005)
+    monkeypatch.setattr(
+        machine, "Config", lambda: machine_config(megabytes=8, accesses=100_000, repeats=1)
+    )
+    target, page = tmp_path / "bench.json", tmp_path / "bench.md"
+    code = main(
+        ["bench", "hippocampus", "sizes=300,600", "dense_up_to=600", "smallest_in_slope=300"]
+        + ["--json", str(target), "--table", str(page)]
+    )
+    assert code == 0
+    values = json.loads(target.read_text())
+    for n in (300, 600):
+        k, fan_in = round(0.02 * n), round(0.04 * n)
+        assert values[f"recall_events_{n}"] == k * fan_in
+        for act in ("encode", "store", "recall"):
+            cpu = values[f"{act}_cpu_seconds_{n}"]
+            assert cpu > 0 and values[f"{act}_seconds_{n}"] > 0
+            rate = values[f"{act}_events_per_second_{n}"]
+            assert rate == pytest.approx(values[f"{act}_events_{n}"] / cpu)
+            share = rate / values["random_reads_per_second"]
+            assert values[f"{act}_random_share_{n}"] == pytest.approx(share)
+        for kind in ("numpy", "torch", "rows"):
+            assert values[f"speedup_{kind}_recall_{n}"] > 0
+        assert values[f"peak_rss_mb_{n}"] > 10
+    assert {"encode_slope", "store_slope", "recall_slope"} <= set(values)
+    table = page.read_text()
+    assert table.count("| 300 x 12 |") == 3 and "Slope of log cost" in table
+    assert table.strip() in capsys.readouterr().out
+
+
+machine_config = machine.Config
+
+
+@pytest.mark.compiled
+def test_dense_programs_compute_what_they_are_compared_for():
+    values = hippocampus.measure_dense(TINY, 300)
+    assert all(value > 0 for value in values.values())
+    assert len(values) == 12
+
+
+def test_a_benchmark_that_is_none_or_a_field_that_is_none_is_refused(capsys):
+    assert main(["bench", "hipocampus"]) == 2
+    assert "did you mean 'hippocampus'?" in capsys.readouterr().err
+    assert main(["bench", "hippocampus", "size=3"]) == 2
+    assert "did you mean sizes?" in capsys.readouterr().err
+
+
+def test_an_experiment_without_a_long_version_says_so(capsys):
+    assert main(["run", "ten_days", "--slow"]) == 2
+    assert "has no long version" in capsys.readouterr().err
