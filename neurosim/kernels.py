@@ -324,25 +324,6 @@ def wire(uniforms, n_post, out):
             out[i, k] = min(low + int(uniforms[i, k] * (high - low)), high - 1)
 
 
-@numba.njit(cache=True, parallel=True)
-def push_weights(wires, weights, active, gain, out):
-    """Send gains through float weights: ``out[j] += gain[a] * weights[i, slot]``."""
-    for b in numba.prange(wires.blocks.shape[1] - 1):
-        reached = np.empty(BLOCK_SLOTS, dtype=np.uint32)
-        for a in range(active.size):
-            i = active[a]
-            zone = _zone(wires.zones, i)
-            first, last = wires.blocks[zone, b], wires.blocks[zone, b + 1]
-            g = gain[a]
-            while first < last:
-                end = min(first + BLOCK_SLOTS, last)
-                _reach(wires, zone, i, first, end, reached)
-                row = weights[i, first:end]
-                for k in range(row.size):
-                    out[reached[k]] += g * row[k]
-                first = end
-
-
 @numba.njit(cache=True)
 def _word(seed, counter):
     # Splitmix64 (Steele, Lea & Flood 2014).
