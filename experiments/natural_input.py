@@ -251,8 +251,8 @@ def run_arm(config: Config, arm: str, seed: int) -> Arrays:
     use = stack(codes).mean(axis=0)
     return {
         "recall": np.array(recall),
-        "overlap": np.float64(overlaps[~np.eye(len(overlaps), dtype=bool)].mean()),
-        "spread": np.float64(use.std() / use.mean()),
+        "overlap": np.array(float(overlaps[~np.eye(len(overlaps), dtype=bool)].mean())),
+        "spread": np.array(float(use.std() / use.mean())),
     }
 
 
