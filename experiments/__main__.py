@@ -4,7 +4,7 @@ import math
 import os
 import signal
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -29,7 +29,7 @@ def main(words: Sequence[str] | None = None) -> int:
     # and matrices of this size are no slower.
     os.environ["OMP_NUM_THREADS"] = "1"
     commands = modules("experiments.commands")
-    arguments = _parser(commands).parse_args(words)
+    arguments = _parsed(_parser(commands), words)
     signal.signal(signal.SIGTERM, _terminated)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -66,6 +66,22 @@ def _parser(commands: dict[str, ModuleType]) -> ArgumentParser:
             )
         child.add_argument("--json", metavar="FILE", help="write the numbers; - for stdout")
     return parser
+
+
+def _parsed(parser: ArgumentParser, words: Sequence[str] | None) -> Namespace:
+    """Parse the line; FIELD=VALUE may stand after options too, which argparse does not allow."""
+    arguments, rest = parser.parse_known_args(words)
+    takes_settings = hasattr(arguments, "settings")
+    strange = [word for word in rest if not takes_settings or word[0:1] == "-" or "=" not in word]
+    if strange:
+        wanted = "an option or FIELD=VALUE" if takes_settings else "an option of this command"
+        parser.error(
+            f"{arguments.command}: expected {wanted}, got {' '.join(strange)}; "
+            f"see neurosim {arguments.command} --help"
+        )
+    if rest:
+        arguments.settings = [*arguments.settings, *rest]
+    return arguments
 
 
 def _check_target(target: str | None) -> None:

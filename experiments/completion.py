@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,10 +12,11 @@ from circuits.ca3 import CA3Config
 from circuits.dentate_gyrus import DentateConfig
 from circuits.pattern_ca1 import PatternCA1Config
 from circuits.pattern_hippocampus import PatternHippocampus, PatternHippocampusConfig
+from experiments.comparison import Measured, check_names, compare, key, record
 from neurosim.codes import SparseCode
-from neurosim.errors import ConfigError, nearest_name
-from neurosim.metrics import mean_interval
-from neurosim.plotting import label, shade
+from neurosim.errors import ConfigError
+from neurosim.hdf5 import Arrays
+from neurosim.plotting import curve, label
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
 from rules.instar import Instar
@@ -65,6 +67,8 @@ class Config:
     seeds : tuple of int
         Each arm runs once a seed, on the same patterns.
     hippocampus : PatternHippocampusConfig
+    workers : int
+        Processes at a time; 0 for one a processor.
     """
 
     fractions: tuple[float, ...] = (1.0, 0.9, 0.75, 0.5, 0.25, 0.1, 0.05)
@@ -75,14 +79,10 @@ class Config:
     arms: tuple[str, ...] = ARMS
     seeds: tuple[int, ...] = tuple(range(10))
     hippocampus: PatternHippocampusConfig = field(default_factory=_small)
+    workers: int = 0
 
     def __post_init__(self) -> None:
-        for arm in self.arms:
-            if arm not in ARMS:
-                near = nearest_name(arm, ARMS) or INTACT
-                raise ConfigError.expected(
-                    self, "arms", f"some of {', '.join(ARMS)}", arm, f"did you mean {near}?"
-                )
+        check_names(self, "arms", self.arms, ARMS)
         if not all(0.0 < fraction <= 1.0 for fraction in self.fractions):
             raise ConfigError.expected(
                 self, "fractions", "shares above 0, to 1", self.fractions, "try 1,0.5,0.25"
@@ -90,48 +90,33 @@ class Config:
 
 
 @dataclass(frozen=True)
-class Curve:
-    """What one arm recalled at one seed.
+class Result:
+    """All arms at all seeds.
 
     Parameters
     ----------
-    arm : str
-    seed : int
-    overlap : (n_fractions,) float64
-        Of the entorhinal pattern read out with the one stored.
-    known, new : float
-        Mismatch that CA1 reports for stored patterns and for others.
+    config : Config
+    measured : dict of str to dict of str to ndarray
+        By arm and by name: what `run_arm` returns, ``(n_seeds, ...)``.
     """
 
-    arm: str
-    seed: int
-    overlap: NDArray[np.float64]
-    known: float
-    new: float
-
-
-@dataclass(frozen=True)
-class Result:
-    """All arms at all seeds."""
-
     config: Config
-    curves: list[Curve]
+    measured: Measured
 
     def overlap(self, arm: str) -> NDArray[np.float64]:
         """Return the completion curves of an arm, ``(n_seeds, n_fractions)``."""
-        return np.stack([curve.overlap for curve in self.curves if curve.arm == arm])
+        return self.measured[arm]["overlap"]
 
     def metrics(self) -> dict[str, float]:
         """Return the flat numbers of the command's ``--json``."""
         numbers = {}
         for arm in self.config.arms:
-            name = arm.replace(" ", "_").lower()
+            name = key(arm)
             values = self.overlap(arm).mean(axis=0)
             for fraction, value in zip(self.config.fractions, values, strict=True):
                 numbers[f"recall_{round(100 * fraction):03d}_{name}"] = float(value)
-            mine = [curve for curve in self.curves if curve.arm == arm]
-            numbers[f"novelty_known_{name}"] = float(np.mean([curve.known for curve in mine]))
-            numbers[f"novelty_new_{name}"] = float(np.mean([curve.new for curve in mine]))
+            for known in ("novelty_known", "novelty_new"):
+                numbers[f"{known}_{name}"] = float(self.measured[arm][known].mean())
         if {INTACT, KNOCK_OUT} <= set(self.config.arms):
             gap = (self.overlap(INTACT) - self.overlap(KNOCK_OUT)).mean(axis=0)
             at = {
@@ -160,8 +145,16 @@ def circuit_of(arm: str, config: Config, seed: int) -> PatternHippocampus:
     return PatternHippocampus(changed, Streams(seed), Instar(0.1))
 
 
-def run_arm(config: Config, arm: str, seed: int) -> Curve:
-    """Store once, then recall from less and less."""
+def run_arm(config: Config, arm: str, seed: int) -> Arrays:
+    """Store once, then recall from less and less.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``overlap (n_fractions,)`` of the entorhinal pattern read out with the one stored;
+        ``novelty_known`` and ``novelty_new``, the mismatch that CA1 reports for stored patterns and
+        for others.
+    """
     rng = Streams(seed).generator("patterns")  # The same in all arms.
     n, k = config.hippocampus.n_input, round(config.activity * config.hippocampus.n_input)
     circuit = circuit_of(arm, config, seed)
@@ -176,7 +169,11 @@ def run_arm(config: Config, arm: str, seed: int) -> Curve:
     ]
     known = np.mean([circuit.novelty(pattern) for pattern in probes])
     new = np.mean([circuit.novelty(SparseCode.random(n, k, rng)) for _ in probes])
-    return Curve(arm, seed, np.array(overlap), float(known), float(new))
+    return {
+        "overlap": np.array(overlap),
+        "novelty_known": np.array(known),
+        "novelty_new": np.array(new),
+    }
 
 
 def run(
@@ -184,8 +181,9 @@ def run(
     rng: np.random.Generator | None = None,
     recorder: Recorder | None = None,
     tick: Callable[[], object] = lambda: None,
+    shelf: Path | None = None,
 ) -> Result:
-    """Run every arm at every seed.
+    """Run every arm at every seed, in processes of one thread each.
 
     Parameters
     ----------
@@ -195,21 +193,13 @@ def run(
     recorder : Recorder, optional
     tick : callable
         Called after each arm.
+    shelf : Path, optional
+        Folder in which the arms that are finished outlive an interruption.
     """
-    curves = []
-    for seed in config.seeds:
-        for arm in config.arms:
-            curves.append(run_arm(config, arm, seed))
-            tick()
-    result = Result(config, curves)
+    result = Result(config, compare(run_arm, config, tick, shelf))
     if recorder is not None:
         recorder.store("fractions", np.array(config.fractions), "", ("fraction",))
-        for arm in config.arms:
-            place = arm.replace(" ", "_")
-            recorder.store(f"{place}/overlap", result.overlap(arm), "", ("seed", "fraction"))
-            for name in ("known", "new"):
-                values = [getattr(curve, name) for curve in curves if curve.arm == arm]
-                recorder.store(f"{place}/novelty_{name}", np.array(values), "", ("seed",))
+        record(result.measured, recorder, {"overlap": ("fraction",)})
     return result
 
 
@@ -217,15 +207,7 @@ def plot(result: Result, axes: Axes) -> None:
     """Draw recall against the share of the cue."""
     shares = 100 * np.array(result.config.fractions)
     for arm in result.config.arms:
-        intervals = [mean_interval(column) for column in result.overlap(arm).T]
-        shade(
-            axes,
-            shares,
-            [each.mean for each in intervals],
-            np.nan_to_num([each.low for each in intervals]),
-            np.nan_to_num([each.high for each in intervals]),
-            arm,
-        )
+        curve(axes, shares, result.overlap(arm), arm)
         if arm == INTACT:
             axes.lines[-1].set_linewidth(4)  # Another arm may lie on it.
     axes.axvline(25, color="0.6", linestyle=":", linewidth=1)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,15 @@ from circuits.ca3 import CA3, CA3Config
 from circuits.dentate_gyrus import DentateConfig, DentateGyrus
 from circuits.neurogenesis import NeurogenesisConfig
 from experiments.childhood import DATA
+from experiments.comparison import Measured, check_names, compare, key, record
 from experiments.completion import fragment
 from experiments.separation import draw_pattern
 from neurosim import datasets
 from neurosim.codes import SparseCode, stack
-from neurosim.errors import ConfigError, nearest_name
-from neurosim.metrics import mean_interval, overlap_matrix
-from neurosim.plotting import label, shade
+from neurosim.errors import ConfigError
+from neurosim.hdf5 import Arrays
+from neurosim.metrics import overlap_matrix
+from neurosim.plotting import curve, label
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
 from rules.instar import Instar
@@ -64,6 +67,8 @@ class Config:
         Of `ARMS`.
     seeds : tuple of int
         Each draws other patterns and other wiring.
+    workers : int
+        Processes at a time; 0 for one a processor.
     """
 
     source: str = "digits"
@@ -79,16 +84,11 @@ class Config:
     turnover: float = 0.002
     arms: tuple[str, ...] = ARMS
     seeds: tuple[int, ...] = tuple(range(6))
+    workers: int = 0
 
     def __post_init__(self) -> None:
-        for name, known in (("source", SOURCES), ("arms", ARMS)):
-            value = getattr(self, name)
-            for each in (value,) if isinstance(value, str) else value:
-                if each not in known:
-                    near = nearest_name(each, known) or known[0]
-                    raise ConfigError.expected(
-                        self, name, f"some of {', '.join(known)}", each, f"did you mean {near}?"
-                    )
+        check_names(self, "source", (self.source,), SOURCES)
+        check_names(self, "arms", self.arms, ARMS)
         if list(self.loads) != sorted(set(self.loads)) or len(self.loads) < 2 or self.loads[0] < 1:
             raise ConfigError.expected(
                 self, "loads", "two loads or more, ascending", self.loads, "try 100,200,400"
@@ -96,38 +96,22 @@ class Config:
 
 
 @dataclass(frozen=True)
-class Curve:
-    """What one arm held at one seed.
+class Result:
+    """All arms at all seeds.
 
     Parameters
     ----------
-    arm : str
-    seed : int
-    recall : (n_loads,) float64
-        Share of half-cues from which the code came back perfectly.
-    overlap : float
-        Mean overlap of two codes.
-    spread : float
-        Deviation over mean of how often each cell is used; 0 is even use.
+    config : Config
+    measured : dict of str to dict of str to ndarray
+        By arm and by name: what `run_arm` returns, ``(n_seeds, ...)``.
     """
 
-    arm: str
-    seed: int
-    recall: NDArray[np.float64]
-    overlap: float
-    spread: float
-
-
-@dataclass(frozen=True)
-class Result:
-    """All arms at all seeds."""
-
     config: Config
-    curves: list[Curve]
+    measured: Measured
 
     def recall(self, arm: str) -> NDArray[np.float64]:
         """Return perfect recall over load of an arm, ``(n_seeds, n_loads)``."""
-        return np.stack([curve.recall for curve in self.curves if curve.arm == arm])
+        return self.measured[arm]["recall"]
 
     def raw_load(self) -> float:
         """Return the load at which raw codes are recalled in a fifth of the trials [patterns]."""
@@ -143,10 +127,9 @@ class Result:
         """Return the flat numbers of the command's ``--json``."""
         numbers: dict[str, float] = {}
         for arm in self.config.arms:
-            name = arm.replace(" ", "_").replace("-", "_").lower()
-            mine = [curve for curve in self.curves if curve.arm == arm]
-            numbers[f"code_overlap_{name}"] = float(np.mean([curve.overlap for curve in mine]))
-            numbers[f"use_spread_{name}"] = float(np.mean([curve.spread for curve in mine]))
+            name = key(arm)
+            numbers[f"code_overlap_{name}"] = float(self.measured[arm]["overlap"].mean())
+            numbers[f"use_spread_{name}"] = float(self.measured[arm]["spread"].mean())
             mean = self.recall(arm).mean(axis=0)
             numbers[f"capacity_{name}"] = load_at(self.config.loads, mean, 0.5)
             if RAW in self.config.arms:
@@ -232,8 +215,16 @@ def codes_of(
     return [gyrus.learn(pattern, births) for pattern in patterns[config.development :]]
 
 
-def run_arm(config: Config, arm: str, seed: int) -> Curve:
-    """Code the patterns, store the codes, and recall them from half of their cells."""
+def run_arm(config: Config, arm: str, seed: int) -> Arrays:
+    """Code the patterns, store the codes, and recall them from half of their cells.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``recall (n_loads,)``, the share of half-cues from which the code came back perfectly;
+        ``overlap``, the mean of two codes; ``spread``, deviation over mean of how often each cell
+        is used, 0 for even use.
+    """
     streams = Streams(seed)
     rng = streams.generator("patterns")  # The same in all arms.
     patterns = entorhinal_patterns(config.source, config.development + config.loads[-1], rng)
@@ -258,13 +249,11 @@ def run_arm(config: Config, arm: str, seed: int) -> Curve:
         recall.append(np.mean([ca3.recall(fragment(c, 0.5, rng)).code == c for c in probes]))
     overlaps = overlap_matrix(stack(codes[:200]))
     use = stack(codes).mean(axis=0)
-    return Curve(
-        arm,
-        seed,
-        np.array(recall),
-        float(overlaps[~np.eye(len(overlaps), dtype=bool)].mean()),
-        float(use.std() / use.mean()),
-    )
+    return {
+        "recall": np.array(recall),
+        "overlap": np.array(float(overlaps[~np.eye(len(overlaps), dtype=bool)].mean())),
+        "spread": np.array(float(use.std() / use.mean())),
+    }
 
 
 def run(
@@ -272,8 +261,9 @@ def run(
     rng: np.random.Generator | None = None,
     recorder: Recorder | None = None,
     tick: Callable[[], object] = lambda: None,
+    shelf: Path | None = None,
 ) -> Result:
-    """Run every arm at every seed.
+    """Run every arm at every seed, in processes of one thread each.
 
     Parameters
     ----------
@@ -283,21 +273,13 @@ def run(
     recorder : Recorder, optional
     tick : callable
         Called after each arm.
+    shelf : Path, optional
+        Folder in which the arms that are finished outlive an interruption.
     """
-    curves = []
-    for seed in config.seeds:
-        for arm in config.arms:
-            curves.append(run_arm(config, arm, seed))
-            tick()
-    result = Result(config, curves)
+    result = Result(config, compare(run_arm, config, tick, shelf))
     if recorder is not None:
         recorder.store("loads", np.array(config.loads), "patterns", ("load",))
-        for arm in config.arms:
-            place = arm.replace(" ", "_")
-            recorder.store(f"{place}/recall", result.recall(arm), "", ("seed", "load"))
-            for name in ("overlap", "spread"):
-                values = [getattr(curve, name) for curve in curves if curve.arm == arm]
-                recorder.store(f"{place}/{name}", np.array(values), "", ("seed",))
+        record(result.measured, recorder, {"recall": ("load",)})
     return result
 
 
@@ -305,15 +287,7 @@ def plot(result: Result, axes: Axes) -> None:
     """Draw perfect recall over load."""
     config = result.config
     for arm in config.arms:
-        intervals = [mean_interval(column) for column in result.recall(arm).T]
-        shade(
-            axes,
-            config.loads,
-            [each.mean for each in intervals],
-            np.clip(np.nan_to_num([each.low for each in intervals]), 0, 1),
-            np.clip(np.nan_to_num([each.high for each in intervals]), 0, 1),
-            arm,
-        )
+        curve(axes, config.loads, result.recall(arm), arm, within=(0, 1))
     axes.set_xscale("log")
     axes.set_ylim(-0.03, 1.03)
     axes.set_title(config.source)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,10 +10,11 @@ from numpy.typing import NDArray
 
 from circuits.dentate_gyrus import DentateConfig, DentateGyrus
 from circuits.neurogenesis import NeurogenesisConfig
+from experiments.comparison import Measured, check_names, compare, key, record
 from neurosim.codes import SparseCode
-from neurosim.errors import ConfigError, nearest_name
-from neurosim.metrics import mean_interval
-from neurosim.plotting import label, shade
+from neurosim.errors import ConfigError
+from neurosim.hdf5 import Arrays
+from neurosim.plotting import curve, label
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
 from rules.instar import Instar
@@ -65,6 +67,8 @@ class Config:
         Share of the way back to its birth weight that a synapse goes each episode.
     turnover : float
         Share of the granule cells replaced each episode, in the arms with young cells.
+    workers : int
+        Processes at a time; 0 for one a processor.
     """
 
     n_input: int = 10_000
@@ -81,14 +85,10 @@ class Config:
     eta: float = 0.1
     recovery: float = 0.2
     turnover: float = 0.005
+    workers: int = 0
 
     def __post_init__(self) -> None:
-        for arm in self.arms:
-            if arm not in ARMS:
-                near = nearest_name(arm, ARMS) or ALL
-                raise ConfigError.expected(
-                    self, "arms", f"some of {', '.join(ARMS)}", arm, f"did you mean {near}?"
-                )
+        check_names(self, "arms", self.arms, ARMS)
         if self.burn_in < max(AGES):
             raise ConfigError.expected(
                 self, "burn_in", f"{max(AGES)} episodes or more", self.burn_in, "lengthen it"
@@ -106,45 +106,32 @@ class Config:
 
 
 @dataclass(frozen=True)
-class Curve:
-    """What one arm did at one seed.
+class Result:
+    """All arms at all seeds.
 
     Parameters
     ----------
-    arm : str
-    seed : int
-    overlap : (n_shares,) float64
-        Mean output overlap of a pattern and its lures.
-    reliability : (n_ages,) float64
-        Overlap of a code with the code that the same pattern has `AGES` episodes later.
+    config : Config
+    measured : dict of str to dict of str to ndarray
+        By arm and by name: what `run_arm` returns, ``(n_seeds, ...)``.
     """
 
-    arm: str
-    seed: int
-    overlap: NDArray[np.float64]
-    reliability: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Result:
-    """All arms at all seeds."""
-
     config: Config
-    curves: list[Curve]
+    measured: Measured
 
     def overlap(self, arm: str) -> NDArray[np.float64]:
         """Return the transfer curves of an arm, ``(n_seeds, n_shares)``."""
-        return np.stack([curve.overlap for curve in self.curves if curve.arm == arm])
+        return self.measured[arm]["overlap"]
 
     def reliability(self, arm: str) -> NDArray[np.float64]:
         """Return how well the codes of an arm last, ``(n_seeds, n_ages)``."""
-        return np.stack([curve.reliability for curve in self.curves if curve.arm == arm])
+        return self.measured[arm]["reliability"]
 
     def metrics(self) -> dict[str, float]:
         """Return the flat numbers of the command's ``--json``."""
         numbers = {}
         for arm in self.config.arms:
-            name = arm.replace(" ", "_").replace("-", "_").lower()
+            name = key(arm)
             for share, value in zip(self.config.shares, self.overlap(arm).mean(0), strict=True):
                 numbers[f"overlap_{round(100 * share):03d}_{name}"] = float(value)
             for age, value in zip(AGES, self.reliability(arm).mean(0), strict=True):
@@ -216,8 +203,16 @@ def gyrus_of(arm: str, config: Config, rng: np.random.Generator) -> DentateGyrus
     return DentateGyrus(dentate, config.n_input, rng, rule)
 
 
-def run_arm(config: Config, arm: str, seed: int) -> Curve:
-    """Develop, live through episodes, and test lures of the last ones."""
+def run_arm(config: Config, arm: str, seed: int) -> Arrays:
+    """Develop, live through episodes, and test lures of the last ones.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``overlap (n_shares,)``, the mean output overlap of a pattern and its lures, and
+        ``reliability (n_ages,)``, the overlap of a code with the code that the same pattern has
+        `AGES` episodes later.
+    """
     streams = Streams(seed)
     rng = streams.generator("patterns")  # The same in all arms.
 
@@ -229,7 +224,7 @@ def run_arm(config: Config, arm: str, seed: int) -> Curve:
         code = SparseCode.from_dense(pattern)
         lures = [draw_lure(pattern, share, rng) for share in config.shares]
         overlap = np.array([code.overlap(SparseCode.from_dense(lure)) for lure in lures])
-        return Curve(arm, seed, overlap, np.ones(len(AGES)))
+        return {"overlap": overlap, "reliability": np.ones(len(AGES))}
     gyrus = gyrus_of(arm, config, streams.generator("dentate_gyrus"))
     gyrus.mature(np.stack([draw() for _ in range(config.development)]))
     births = streams.generator("neurogenesis")
@@ -248,7 +243,7 @@ def run_arm(config: Config, arm: str, seed: int) -> Curve:
             reliability[episode - config.burn_in] = [
                 now.overlap(then) for now, (_, then) in zip(codes, old, strict=True)
             ]
-    return Curve(arm, seed, overlaps.mean(axis=0), reliability.mean(axis=0))
+    return {"overlap": overlaps.mean(axis=0), "reliability": reliability.mean(axis=0)}
 
 
 def run(
@@ -256,8 +251,9 @@ def run(
     rng: np.random.Generator | None = None,
     recorder: Recorder | None = None,
     tick: Callable[[], object] = lambda: None,
+    shelf: Path | None = None,
 ) -> Result:
-    """Run every arm at every seed.
+    """Run every arm at every seed, in processes of one thread each.
 
     Parameters
     ----------
@@ -267,20 +263,14 @@ def run(
     recorder : Recorder, optional
     tick : callable
         Called after each arm.
+    shelf : Path, optional
+        Folder in which the arms that are finished outlive an interruption.
     """
-    curves = []
-    for seed in config.seeds:
-        for arm in config.arms:
-            curves.append(run_arm(config, arm, seed))
-            tick()
-    result = Result(config, curves)
+    result = Result(config, compare(run_arm, config, tick, shelf))
     if recorder is not None:
         recorder.store("shares", np.array(config.shares), "", ("share",))
         recorder.store("ages", np.array(AGES), "episodes", ("age",))
-        for arm in config.arms:
-            place = arm.replace(" ", "_")
-            recorder.store(f"{place}/overlap", result.overlap(arm), "", ("seed", "share"))
-            recorder.store(f"{place}/reliability", result.reliability(arm), "", ("seed", "age"))
+        record(result.measured, recorder, {"overlap": ("share",), "reliability": ("age",)})
     return result
 
 
@@ -295,15 +285,7 @@ def plot(result: Result, axes: Axes) -> None:
     for arm in config.arms:
         rows = result.overlap(arm)
         rows = np.column_stack([np.ones(len(rows)), rows])
-        intervals = [mean_interval(column) for column in rows.T]
-        shade(
-            axes,
-            shares,
-            [each.mean for each in intervals],
-            np.nan_to_num([each.low for each in intervals]),
-            np.nan_to_num([each.high for each in intervals]),
-            arm,
-        )
+        curve(axes, shares, rows, arm)
     label(axes.xaxis, "input overlap", "share of active cells in common")
     label(axes.yaxis, "output overlap", "share of active cells in common")
     axes.set_title(f"{100 * config.sparsity:g} % of granule cells active")

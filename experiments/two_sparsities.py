@@ -1,7 +1,8 @@
 """Activation sparsity against connection sparsity: which of them prevents interference?"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,8 +12,9 @@ from circuits.ca3 import CA3, CA3Config
 from experiments.completion import fragment
 from neurosim.codes import SparseCode
 from neurosim.errors import ConfigError
+from neurosim.jobs import run_jobs
 from neurosim.metrics import Interval, mean_interval
-from neurosim.plotting import label
+from neurosim.plotting import label, points
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
 
@@ -52,6 +54,8 @@ class Config:
         A point counts for the slopes only if that many synapses of a cell are active in a pattern:
         with fewer there is no signal, whatever the interference.
     seeds : tuple of int
+    workers : int
+        Processes at a time; 0 for one a processor.
     """
 
     activations: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.5)
@@ -64,6 +68,7 @@ class Config:
     n_probes: int = 20
     fewest: float = 10.0
     seeds: tuple[int, ...] = tuple(range(5))
+    workers: int = 0
 
     def __post_init__(self) -> None:
         if self.growth <= 1.0:
@@ -187,8 +192,9 @@ def run(
     rng: np.random.Generator | None = None,
     recorder: Recorder | None = None,
     tick: Callable[[], object] = lambda: None,
+    shelf: Path | None = None,
 ) -> Result:
-    """Measure the capacity over the grid.
+    """Measure the capacity over the grid, in processes of one thread each.
 
     Parameters
     ----------
@@ -198,14 +204,18 @@ def run(
     recorder : Recorder, optional
     tick : callable
         Called after each point.
+    shelf : Path, optional
+        Folder in which the points that are finished outlive an interruption.
     """
     shape = (len(config.seeds), len(config.activations), len(config.connections))
-    grid = np.zeros(shape)
-    for s, seed in enumerate(config.seeds):
-        for i, activation in enumerate(config.activations):
-            for j, connection in enumerate(config.connections):
-                grid[s, i, j] = capacity(config, activation, connection, seed)
-                tick()
+    alone = replace(config, seeds=(), workers=0)  # A point depends on neither.
+    jobs = [
+        (alone, activation, connection, seed)
+        for seed in config.seeds
+        for activation in config.activations
+        for connection in config.connections
+    ]
+    grid = np.reshape(run_jobs(capacity, jobs, config.workers, tick, shelf), shape)
     if recorder is not None:
         recorder.store("activations", np.array(config.activations), "", ("activation",))
         recorder.store("connections", np.array(config.connections), "", ("connection",))
@@ -223,24 +233,13 @@ def plot(result: Result, axes: Axes) -> None:
     config = result.config
     per_synapse = result.capacity / (config.n_units * np.array(config.connections))
     shown = colormaps["cividis"](np.linspace(0.0, 0.9, len(config.activations)))
+    lowest = per_synapse.min() / 10  # An interval may reach below zero, which has no logarithm.
     for i, activation in enumerate(config.activations):
-        intervals = [mean_interval(column) for column in per_synapse[:, i].T]
-        mean = np.array([each.mean for each in intervals])
-        half = np.nan_to_num([each.high - each.mean for each in intervals])
-        axes.fill_between(
-            config.connections,
-            np.maximum(mean - half, mean / 10),
-            mean + half,
-            color=shown[i],
-            alpha=0.2,
-            linewidth=0,
-        )
         name = f"{100 * activation:g} % active"
-        axes.plot(config.connections, mean, "o-", color=shown[i], label=name)
+        points(axes, config.connections, per_synapse[:, i], name, shown[i], "o-", (lowest, np.inf))
         few = ~result.reached()[i]
-        axes.plot(
-            np.array(config.connections)[few], mean[few], "o", color=shown[i], markerfacecolor="w"
-        )
+        x, y = np.array(config.connections)[few], per_synapse[:, i, few].mean(axis=0)
+        axes.plot(x, y, "o", color=shown[i], markerfacecolor="w", markersize=4)
     axes.set_xscale("log")
     axes.set_xticks(config.connections, [f"{each:g}" for each in config.connections])
     axes.minorticks_off()

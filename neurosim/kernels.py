@@ -324,25 +324,6 @@ def wire(uniforms, n_post, out):
             out[i, k] = min(low + int(uniforms[i, k] * (high - low)), high - 1)
 
 
-@numba.njit(cache=True, parallel=True)
-def push_weights(wires, weights, active, gain, out):
-    """Send gains through float weights: ``out[j] += gain[a] * weights[i, slot]``."""
-    for b in numba.prange(wires.blocks.shape[1] - 1):
-        reached = np.empty(BLOCK_SLOTS, dtype=np.uint32)
-        for a in range(active.size):
-            i = active[a]
-            zone = _zone(wires.zones, i)
-            first, last = wires.blocks[zone, b], wires.blocks[zone, b + 1]
-            g = gain[a]
-            while first < last:
-                end = min(first + BLOCK_SLOTS, last)
-                _reach(wires, zone, i, first, end, reached)
-                row = weights[i, first:end]
-                for k in range(row.size):
-                    out[reached[k]] += g * row[k]
-                first = end
-
-
 @numba.njit(cache=True)
 def _word(seed, counter):
     # Splitmix64 (Steele, Lea & Flood 2014).
@@ -409,39 +390,3 @@ def fade(weights, bits, fan_out, seed, first_row, bar):
                     stay += np.int64(word >> np.uint64(32)) >= bar
                 left |= stay << (part * bits)
             row[column] = np.uint8(left)
-
-
-@numba.njit(cache=True, parallel=True)
-def count(wires, active, out):
-    """Add to ``out (n_post,) uint16`` how many cells of ``active (n_active,) uint32`` reach each.
-
-    The same sums as `push` with a gain of one, for a generated wiring of one zone: slot by slot,
-    so that the constants of a stratum stay in registers and its tally in the nearest cache. Four
-    tallies take turns, since adding to the same place at once costs the time of a store.
-    """
-    bits = wires.bits
-    for block in numba.prange(wires.blocks.shape[1] - 1):
-        places = np.empty(BLOCK_SLOTS, dtype=np.uint32)
-        most = np.int64(0)
-        for k in range(wires.blocks[0, block], wires.blocks[0, block + 1]):
-            most = max(most, np.int64(wires.width[0, k]))
-        tally = np.empty((4, most), dtype=np.uint16)
-        one, two, three, four = tally[0], tally[1], tally[2], tally[3]
-        for k in range(wires.blocks[0, block], wires.blocks[0, block + 1]):
-            a, b, c = wires.mul[0, k], wires.add[0, k], wires.mix[0, k]
-            width, low = wires.width[0, k], np.int64(wires.low[0, k])
-            tally[:] = 0
-            for first in range(0, active.size, BLOCK_SLOTS):
-                n = min(BLOCK_SLOTS, active.size - first)
-                for m in range(n):
-                    places[m] = _place(active[first + m], a, b, c, width, bits)
-                whole = n // 4 * 4
-                for m in range(0, whole, 4):
-                    one[places[m]] += np.uint16(1)
-                    two[places[m + 1]] += np.uint16(1)
-                    three[places[m + 2]] += np.uint16(1)
-                    four[places[m + 3]] += np.uint16(1)
-                for m in range(whole, n):
-                    one[places[m]] += np.uint16(1)
-            for j in range(np.int64(width)):
-                out[low + j] += one[j] + two[j] + three[j] + four[j]

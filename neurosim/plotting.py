@@ -161,8 +161,39 @@ def shade(
     axes.plot(x, mean, color=colour(name), label=name)
 
 
+def curve(
+    axes: Axes,
+    x: ArrayLike,
+    samples: NDArray[Any],
+    name: str,
+    within: tuple[float, float] = (-np.inf, np.inf),
+) -> None:
+    """Draw the mean over seeds as a line within its shaded 95 % interval, in the colour of `name`.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+        Where to draw.
+    x : (n,) array-like
+        Abscissa.
+    samples : (n_seeds, n) float
+        One row a seed; NaN where a seed has no value.
+    name : str
+        Name in the legend, and key of the colour.
+    within : (float, float)
+        What the measure can be; the interval is cut to it.
+    """
+    points(axes, x, samples, name, colour(name), "-", within)
+
+
 def points(
-    axes: Axes, x: ArrayLike, samples: NDArray[Any], name: str, colour: str, line: str = "o"
+    axes: Axes,
+    x: ArrayLike,
+    samples: NDArray[Any],
+    name: str,
+    colour: str,
+    line: str = "o",
+    within: tuple[float, float] = (-np.inf, np.inf),
 ) -> None:
     """Draw the mean over seeds as points within their shaded 95 % interval.
 
@@ -180,12 +211,14 @@ def points(
         Such as ``"#332288"``.
     line : str
         Matplotlib's format of points and line.
+    within : (float, float)
+        What the measure can be; the interval is cut to it.
     """
     from neurosim.metrics import mean_interval
 
     at = np.asarray(x, dtype=np.float64)
     kept = np.flatnonzero(np.isfinite(samples).any(axis=0))
     rows = [mean_interval(column[np.isfinite(column)]) for column in samples.T[kept]]
-    low, high = [r.low for r in rows], [r.high for r in rows]
+    low, high = (np.clip(ends, *within) for ends in ([r.low for r in rows], [r.high for r in rows]))
     axes.fill_between(at[kept], low, high, color=colour, alpha=0.2, linewidth=0)
     axes.plot(at[kept], [r.mean for r in rows], line, color=colour, label=name, markersize=4)

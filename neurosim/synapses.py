@@ -1,7 +1,7 @@
 """Synapses: the weights of a wiring, and the only place where they change.
 
-`CountSynapses` count coincidences in 1, 4 or 8 bits; `FloatSynapses` hold any strength. Both take
-any `Connectivity`.
+`CountSynapses` count coincidences in 1, 4 or 8 bits, on any `Connectivity`. Synapses of any
+strength are those of a `neurosim.plasticity.PlasticProjection`.
 """
 
 from __future__ import annotations
@@ -42,34 +42,7 @@ class Change:
     n_lost: int
 
 
-class _Synapses:
-    """What all synapses of a wiring can do, whatever their weights are."""
-
-    def __init__(self, connectivity: Connectivity, threads: int = 1) -> None:
-        self.connectivity = connectivity
-        self.threads = threads
-
-    def push(
-        self, pre: SparseCode, gain: NDArray[Any] | None = None, dtype: type = np.float32
-    ) -> NDArray[Any]:
-        """Sum the gains of the active cells connected to each target, whatever the weights.
-
-        Parameters
-        ----------
-        pre : SparseCode of n_pre
-        gain : (n_pre,) float, optional
-            How much each presynaptic cell counts; ones by default.
-        dtype : type
-            Of the result ``(n_post,)``.
-        """
-        return push(self.connectivity, pre, gain, dtype, self.threads)
-
-    def coincident(self, pre: SparseCode, post: SparseCode) -> Indices:
-        """Return the flat indices ``cell * fan_out + slot`` of synapses with both cells active."""
-        return coincident(self.connectivity, pre, post)
-
-
-class CountSynapses(_Synapses):
+class CountSynapses:
     """Synapses that count coincidences, each within 0..2^bits - 1.
 
     Beside its counts every cell knows its own load: how often it was active while something was
@@ -111,7 +84,7 @@ class CountSynapses(_Synapses):
         recurrent: bool = False,
         threads: int = 1,
     ) -> None:
-        super().__init__(connectivity, threads)
+        self.connectivity, self.threads = connectivity, threads
         shape = (connectivity.n_pre, row_bytes(self, connectivity.fan_out, bits))
         self.bits, self.recurrent = bits, recurrent
         require_memory(shape[0] * shape[1], f"{connectivity.n_synapses:,} synapses of {bits} bits")
@@ -120,6 +93,25 @@ class CountSynapses(_Synapses):
         self.post_use = np.zeros(connectivity.n_post)
         self.n_stored = 0.0
         self.largest = 0
+
+    def push(
+        self, pre: SparseCode, gain: NDArray[Any] | None = None, dtype: type = np.float32
+    ) -> NDArray[Any]:
+        """Sum the gains of the active cells connected to each target, whatever the weights.
+
+        Parameters
+        ----------
+        pre : SparseCode of n_pre
+        gain : (n_pre,) float, optional
+            How much each presynaptic cell counts; ones by default.
+        dtype : type
+            Of the result ``(n_post,)``.
+        """
+        return push(self.connectivity, pre, gain, dtype, self.threads)
+
+    def coincident(self, pre: SparseCode, post: SparseCode) -> Indices:
+        """Return the flat indices ``cell * fan_out + slot`` of synapses with both cells active."""
+        return coincident(self.connectivity, pre, post)
 
     @property
     def most(self) -> int:
@@ -337,72 +329,6 @@ class CountSynapses(_Synapses):
         rows = max(1, _SYNAPSES_A_CALL // 16 // self.connectivity.fan_out)
         parts = range(0, len(self.weights), rows)
         self.largest = max(int(self.counts(r, r + rows).max(initial=0)) for r in parts)
-
-
-class FloatSynapses(_Synapses):
-    """Synapses of any strength.
-
-    Parameters
-    ----------
-    connectivity : Connectivity
-    dtype : type
-        float32 or float64.
-    threads : int
-        For the kernels.
-
-    Attributes
-    ----------
-    weights : (n_pre, fan_out) float
-    """
-
-    def __init__(
-        self, connectivity: Connectivity, dtype: type = np.float32, threads: int = 1
-    ) -> None:
-        super().__init__(connectivity, threads)
-        if np.dtype(dtype) not in (np.dtype(np.float32), np.dtype(np.float64)):
-            raise ConfigError.expected(self, "dtype", "float32 or float64", dtype, "use one")
-        n_bytes = connectivity.n_synapses * np.dtype(dtype).itemsize
-        require_memory(n_bytes, f"{connectivity.n_synapses:,} synapses of {np.dtype(dtype)}")
-        shape = (connectivity.n_pre, connectivity.fan_out)
-        self.weights: NDArray[Any] = np.zeros(shape, dtype=dtype)
-
-    def drive(self, pre: SparseCode, gain: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Send a pattern through the weights: ``(n_post,)`` of their type.
-
-        Parameters
-        ----------
-        pre : SparseCode of n_pre
-        gain : (n_pre,) float, optional
-            Rate of each presynaptic cell; ones by default.
-        """
-        _check(self, pre, self.connectivity.n_pre, "pre")
-        kind = self.weights.dtype
-        out = np.zeros(self.connectivity.n_post, dtype=kind)
-        gains = _gains(self, pre, gain, kind)
-        with kernels.threads(self.threads):
-            kernels.push_weights(self.connectivity.wires, self.weights, pre.active, gains, out)
-        return out
-
-    def change(
-        self,
-        slots: Indices,
-        delta: NDArray[Any],
-        low: float = -np.inf,
-        high: float = np.inf,
-    ) -> None:
-        """Add `delta` to the synapses at flat indices `slots`, each within low..high."""
-        flat = self.weights.reshape(-1)
-        flat[slots] = np.clip(flat[slots] + delta, low, high)
-
-    @property
-    def state(self) -> dict[str, NDArray[Any]]:
-        """The named arrays that make up the memory."""
-        return {"weights": self.weights}
-
-    def restore(self, state: dict[str, NDArray[Any]]) -> None:
-        """Take a saved state back; see `CountSynapses.restore`."""
-        check_state(self, self.state, state)
-        self.weights[...] = state["weights"]
 
 
 def push(

@@ -24,6 +24,7 @@ from circuits.night import NightConfig
 from experiments import arms, one_night
 from experiments.__main__ import main
 from experiments.childhood import DATA, MODEL, newborn_scores, shipped_facts
+from experiments.commands import run as run_command
 from neurosim.text import Sentence, read_sentences
 from neurosim.versioned import DirectoryLock
 from rules.willshaw import Willshaw
@@ -561,3 +562,44 @@ def test_the_main_job_meets_its_bars(tmp_path):
     assert values["peak_rss_mb"] <= 2000
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
     assert "<html" in page and "http" not in page.split("<body")[0].replace("http-equiv", "")
+
+
+# Settings of an experiment
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["--slow", "steps=3", "rate=2"],
+        ["steps=3", "--slow", "rate=2"],
+        ["steps=3", "rate=2", "--slow"],
+        ["--out", "folder", "steps=3", "--slow", "rate=2"],
+    ],
+)
+def test_settings_may_stand_before_and_after_options(monkeypatch, line):
+    seen = []
+    monkeypatch.setattr(run_command, "run", lambda arguments: seen.append(arguments) or {})
+    assert main(["run", "whole_rat", *line]) == 0
+    assert seen[0].name == "whole_rat" and seen[0].slow
+    assert seen[0].settings == ["steps=3", "rate=2"]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (
+            ["run", "whole_rat", "--slow", "fast"],
+            "run: expected an option or FIELD=VALUE, got fast",
+        ),
+        (
+            ["bench", "machine", "--tabel=x"],
+            "bench: expected an option or FIELD=VALUE, got --tabel",
+        ),
+        (["night", "brain", "--json", "-", "steps=3"], "night: expected an option of this command"),
+    ],
+)
+def test_a_word_that_is_no_setting_and_no_option_is_refused(capsys, line, words):
+    with pytest.raises(SystemExit) as stopped:
+        main(line)
+    assert stopped.value.code == 2
+    assert words in capsys.readouterr().err

@@ -14,7 +14,7 @@ from circuits.dentate_gyrus import DentateConfig, DentateGyrus
 from circuits.pattern_ca1 import PatternCA1Config
 from circuits.pattern_hippocampus import PatternHippocampusConfig
 from circuits.perforant_path import GeneratedPath, PlasticPath, StoredPath
-from experiments import completion, natural_input, separation, two_sparsities
+from experiments import comparison, completion, natural_input, separation, two_sparsities
 from neurosim.errors import ConfigError
 from neurosim.recorder import Recorder
 from neurosim.resources import ResourceMeter
@@ -28,6 +28,33 @@ def drawn(module, result):
     assert axes.get_xlabel() and "(" in axes.get_ylabel()
     assert axes.get_legend() is not None
     return axes
+
+
+# Arms
+
+
+def test_arms_that_were_finished_are_not_run_again_and_other_workers_find_them(tmp_path):
+    config = completion.Config(arms=completion.ARMS[:2], seeds=(3, 4), workers=1)
+    ran, first = [], ("no CA3 NMDA receptors", 4)
+
+    def run_arm(alone, arm, seed):
+        if (arm, seed) == first and len(ran) == 3:
+            ran.append("stopped")
+            raise KeyboardInterrupt
+        ran.append((arm, seed))
+        assert alone.n_patterns == config.n_patterns
+        return {"overlap": np.array([seed, len(arm)], dtype=float), "novelty": np.array(0.5)}
+
+    with pytest.raises(KeyboardInterrupt):
+        comparison.compare(run_arm, config, shelf=tmp_path)
+    other = dataclasses.replace(config, workers=0, seeds=(3, 4))
+    measured = comparison.compare(run_arm, other, shelf=tmp_path)
+    assert len(ran) == 5 and ran[-1] == first
+    assert measured["intact"]["overlap"].tolist() == [[3, 6], [4, 6]]
+    assert measured[first[0]]["novelty"].tolist() == [0.5, 0.5]
+    recorder = Recorder()
+    comparison.record(measured, recorder, {"overlap": ("fraction",)})
+    assert recorder.recording()["no_CA3_NMDA_receptors/overlap"].dims == ("seed", "fraction")
 
 
 # Separation
@@ -69,7 +96,14 @@ def test_the_random_control_lies_on_the_known_curve_with_every_wiring(wiring):
 def test_all_mechanisms_together_reach_the_bar_and_no_gyrus_separates_nothing():
     arms = (separation.NO_GYRUS, separation.RANDOM, separation.ALL)
     config = separation.Config(
-        n_units=1000, tests=15, development=100, shares=(0.9,), arms=arms, seeds=(0,), burn_in=50
+        n_units=1000,
+        tests=15,
+        development=100,
+        shares=(0.9,),
+        arms=arms,
+        seeds=(0,),
+        burn_in=50,
+        workers=1,
     )
     recorder = Recorder()
     result = separation.run(config, None, recorder)
@@ -122,7 +156,7 @@ def test_completion_needs_ca3_only_for_fragments():
         PatternCA1Config(512, sparsity=0.04),
     )
     config = completion.Config(
-        fractions=(1.0, 0.25), n_patterns=10, n_probes=10, development=50, seeds=(0,)
+        fractions=(1.0, 0.25), n_patterns=10, n_probes=10, development=50, seeds=(0,), workers=1
     )
     result = completion.run(dataclasses.replace(config, hippocampus=tiny), None, Recorder())
     numbers = result.metrics()
@@ -183,7 +217,7 @@ def test_patterns_are_different_sparse_and_as_the_seed_says(source, n_input):
 
 def recall_at_the_raw_load(source, loads):
     arms = (natural_input.RAW, natural_input.HOMEOSTASIS)
-    config = natural_input.Config(source=source, arms=arms, seeds=(0,), loads=loads)
+    config = natural_input.Config(source=source, arms=arms, seeds=(0,), loads=loads, workers=1)
     result = natural_input.run(config, None, Recorder())
     raw = result.recall(natural_input.RAW)[0]
     assert raw[0] > 0.2 > raw[-1], "the loads must bracket the raw codes' 20 per cent"

@@ -8,7 +8,7 @@ from neurosim import synapses as module
 from neurosim.codes import SparseCode
 from neurosim.connectivity import Full, Generated, Nearby, Stored
 from neurosim.errors import CapacityError, ConfigError, CorruptFileError
-from neurosim.synapses import CountSynapses, FloatSynapses, push
+from neurosim.synapses import CountSynapses, push
 
 N_PRE, N_POST = 61, 53
 WIRINGS = {
@@ -117,21 +117,15 @@ def test_what_is_taken_back_leaves_the_rest_as_if_it_had_never_been(bits):
 
 
 @every_wiring
-def test_float_synapses_drive_like_a_matrix(wiring):
+def test_gains_are_pushed_like_a_matrix_of_ones(wiring):
     connectivity, rng = wiring(), np.random.default_rng(3)
-    own = FloatSynapses(connectivity, np.float64)
-    own.change(np.arange(own.weights.size), rng.normal(size=own.weights.size), -1.0, 1.0)
-    assert own.weights.min() == -1.0 and own.weights.max() == 1.0
-    matrix, wired = np.zeros((N_POST, N_PRE)), np.zeros((N_POST, N_PRE))
+    wired = np.zeros((N_POST, N_PRE))
     for i in range(N_PRE):
-        matrix[connectivity.targets(i), i] = own.weights[i]
         wired[connectivity.targets(i), i] = 1.0
     gain = rng.random(N_PRE)
     pre = SparseCode.random(N_PRE, 20, rng)
-    rates = gain * pre.to_dense()
-    np.testing.assert_allclose(own.drive(pre, gain), matrix @ rates, rtol=1e-12, atol=1e-14)
-    pushed = own.push(pre, gain, np.float64)
-    np.testing.assert_allclose(pushed, wired @ rates, rtol=1e-12)
+    pushed = CountSynapses(connectivity).push(pre, gain, np.float64)
+    np.testing.assert_allclose(pushed, wired @ (gain * pre.to_dense()), rtol=1e-12)
     assert np.array_equal(push(connectivity, pre, None, np.uint16), wired @ pre.to_dense())
 
 
@@ -184,7 +178,6 @@ def test_state_is_taken_back_and_a_foreign_one_refused():
     ("act", "words"),
     [
         (lambda s: CountSynapses(s.connectivity, 2), "bits: expected 1, 4 or 8"),
-        (lambda s: FloatSynapses(s.connectivity, np.int8), "dtype: expected float32 or float64"),
         (lambda s: s.strength(SparseCode.of([1], 9)), "pre: expected a code of 61 cells, got"),
         (
             lambda s: s.potentiate(SparseCode.of([1], N_PRE), SparseCode.of([1], 9)),
