@@ -16,6 +16,7 @@ from neurosim import kernels
 from neurosim.codes import SparseCode
 from neurosim.connectivity import Connectivity
 from neurosim.errors import ConfigError, CorruptFileError
+from neurosim.ledger import Ledger
 from neurosim.resources import require_memory
 
 Indices = NDArray[np.int64]
@@ -43,11 +44,18 @@ class Change:
 
 
 class _Synapses:
-    """What all synapses of a wiring can do, whatever their weights are."""
+    """What all synapses of a wiring can do, whatever their weights are.
+
+    Attributes
+    ----------
+    ledger : Ledger
+        What was done so far. A target that is looked up is touched if it is stored.
+    """
 
     def __init__(self, connectivity: Connectivity, threads: int = 1) -> None:
         self.connectivity = connectivity
         self.threads = threads
+        self.ledger = Ledger()
 
     def push(
         self, pre: SparseCode, gain: NDArray[Any] | None = None, dtype: type = np.float32
@@ -62,11 +70,28 @@ class _Synapses:
         dtype : type
             Of the result ``(n_post,)``.
         """
-        return push(self.connectivity, pre, gain, dtype, self.threads)
+        out = push(self.connectivity, pre, gain, dtype, self.threads)
+        self._enter_reading(pre, out.itemsize, 0)
+        return out
 
     def coincident(self, pre: SparseCode, post: SparseCode) -> Indices:
         """Return the flat indices ``cell * fan_out + slot`` of synapses with both cells active."""
+        self.ledger.add(0, 0, 0, self._met_bytes(pre, post))
         return coincident(self.connectivity, pre, post)
+
+    def _met_bytes(self, pre: SparseCode, post: SparseCode) -> int:
+        """Bytes of the stored targets that are compared to find the synapses of two patterns."""
+        return len(pre) * len(post) * self.connectivity.wires.stored.itemsize * self._stored
+
+    def _enter_reading(self, pre: SparseCode, visit_bytes: int, row_bytes: int) -> None:
+        """Enter that the active cells' rows were summed: every slot of them is visited once."""
+        events = len(pre) * self.connectivity.fan_out
+        visit_bytes += self.connectivity.wires.stored.itemsize * self._stored
+        self.ledger.add(events, 0, events, events * visit_bytes + len(pre) * row_bytes)
+
+    @property
+    def _stored(self) -> bool:
+        return len(self.connectivity.wires.stored) > 0
 
 
 class CountSynapses(_Synapses):
@@ -137,6 +162,7 @@ class CountSynapses(_Synapses):
 
     def read(self, pre: Indices, slot: Indices) -> NDArray[np.uint8]:
         """Return the counts of single synapses, ``(n,)``, by cell and slot."""
+        self.ledger.add(slot.size, 0, 0, slot.size)
         shift = (slot * self.bits) % 8
         packed = self.weights[pre, slot * self.bits // 8]
         return (packed >> shift.astype(np.uint8)) & np.uint8(self.most)
@@ -151,7 +177,7 @@ class CountSynapses(_Synapses):
             Steps; a negative amount takes back. Exact as long as nothing was lost at a bound.
         """
         slots, keys = _meeting(self.connectivity, pre, post)
-        tally = np.zeros((len(pre), 3), dtype=np.int64)
+        tally = np.zeros((len(pre), 4), dtype=np.int64)
         with kernels.threads(self.threads):
             kernels.potentiate(
                 self.connectivity.wires,
@@ -169,7 +195,9 @@ class CountSynapses(_Synapses):
         self.post_use[post.active] += amount
         self.n_stored += amount
         self.largest = max(self.largest, int(tally[:, 2].max(initial=0)))
-        n_events, n_lost, _ = tally.sum(axis=0)
+        n_events, n_lost, _, n_changed = tally.sum(axis=0)
+        n_bytes = 2 * n_events + self._met_bytes(pre, post)
+        self.ledger.add(n_events, n_changed, n_events, n_bytes)
         return Change(int(n_events), int(n_lost))
 
     def strength(self, pre: SparseCode) -> NDArray[np.int64]:
@@ -266,6 +294,7 @@ class CountSynapses(_Synapses):
                     member.to_dense(),
                     out,
                 )
+        self._enter_reading(pre, out.itemsize, 0)
         return out / fine
 
     def _sum(
@@ -288,6 +317,7 @@ class CountSynapses(_Synapses):
                 table,
                 out,
             )
+        self._enter_reading(pre, out.itemsize, self.weights.shape[1])
         return out.astype(np.int64)
 
     def decay(self, fraction: float, rng: np.random.Generator) -> None:
@@ -303,11 +333,15 @@ class CountSynapses(_Synapses):
         if not 0.0 <= fraction <= 1.0:
             raise ConfigError.expected(self, "fraction", "0..1", fraction, "give a share")
         seed, bar = rng.integers(1 << 63, dtype=np.uint64), int(round(fraction * 2**32))
-        rows = max(1, _SYNAPSES_A_CALL // 8 // self.connectivity.fan_out)
+        fan_out = self.connectivity.fan_out
+        rows = max(1, _SYNAPSES_A_CALL // 8 // fan_out)
         with kernels.threads(self.threads):
             for first in range(0, len(self.weights), rows):
                 block = self.weights[first : first + rows]
-                kernels.fade(block, self.bits, self.connectivity.fan_out, seed, first, bar)
+                tally = np.zeros((len(block), 2), dtype=np.int64)
+                kernels.fade(block, self.bits, fan_out, seed, first, bar, tally)
+                n_units, n_changed = tally.sum(axis=0)
+                self.ledger.add(len(block) * fan_out, n_changed, n_units, 2 * block.size)
         for name in ("pre_use", "post_use", "n_stored"):
             setattr(self, name, getattr(self, name) * (1.0 - fraction))
 
@@ -381,6 +415,7 @@ class FloatSynapses(_Synapses):
         gains = _gains(self, pre, gain, kind)
         with kernels.threads(self.threads):
             kernels.push_weights(self.connectivity.wires, self.weights, pre.active, gains, out)
+        self._enter_reading(pre, 2 * kind.itemsize, 0)
         return out
 
     def change(
@@ -392,7 +427,11 @@ class FloatSynapses(_Synapses):
     ) -> None:
         """Add `delta` to the synapses at flat indices `slots`, each within low..high."""
         flat = self.weights.reshape(-1)
-        flat[slots] = np.clip(flat[slots] + delta, low, high)
+        before = flat[slots]
+        after = np.clip(before + delta, low, high).astype(flat.dtype)
+        flat[slots] = after
+        n_changed = np.count_nonzero(after != before)
+        self.ledger.add(slots.size, n_changed, slots.size, 2 * before.nbytes)
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:
