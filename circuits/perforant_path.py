@@ -183,7 +183,7 @@ class PlasticPath:
             after = np.maximum(before + change, 0.0)
             self.weights[cell, inputs] = after
             events += inputs.size
-            writes += np.count_nonzero(after != before)
+            writes += int(np.count_nonzero(after != before))
         n_bytes = events * (activity.itemsize + 2 * self.weights.itemsize)
         work = operations(rule.change)  # type: ignore[attr-defined]
         self.ledger.add(events, writes, events * work, n_bytes)

@@ -430,7 +430,7 @@ class FloatSynapses(_Synapses):
         before = flat[slots]
         after = np.clip(before + delta, low, high).astype(flat.dtype)
         flat[slots] = after
-        n_changed = np.count_nonzero(after != before)
+        n_changed = int(np.count_nonzero(after != before))
         self.ledger.add(slots.size, n_changed, slots.size, 2 * before.nbytes)
 
     @property
