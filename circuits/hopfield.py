@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.errors import ConfigError
+from neurosim.ledger import Ledger
 
 States = NDArray[np.int8]
 
@@ -67,6 +68,9 @@ class Hopfield:
     ----------
     weights : (n_units, n_units) int16 [counts]
         ``n_units`` times w: exact sums, so that `release` is exact.
+    ledger : Ledger
+        What storing and recalling have cost so far; patterns that are stored together are one
+        matrix product and one write.
 
     References
     ----------
@@ -77,6 +81,7 @@ class Hopfield:
         self.config = config
         self.weights = np.zeros((config.n_units, config.n_units), dtype=np.int16)
         self.n_patterns = 0
+        self.ledger = Ledger()
 
     def store(self, patterns: NDArray[np.integer]) -> None:
         """Add patterns ``(n_patterns, n_units)`` of +1 and -1, each in one shot."""
@@ -98,9 +103,12 @@ class Hopfield:
         """
         state = self._checked("recall", np.asarray(cue)[None])[0].copy()
         field = (self.weights @ state.astype(np.float32)).astype(np.int64)
+        self._enter_rows(self.config.n_units)
         for sweep in range(1, self.config.max_sweeps + 1):
             order = rng.permutation(self.config.n_units)
-            if not _sweep(order, self.weights, state, field):
+            n_flips = _sweep(order, self.weights, state, field)
+            self._enter_rows(n_flips)
+            if not n_flips:
                 return HopfieldRecall(state, True, sweep)
         return HopfieldRecall(state, False, self.config.max_sweeps)
 
@@ -110,9 +118,19 @@ class Hopfield:
                 self, "store", "32,767 patterns or fewer", len(patterns), "store fewer"
             )
         wide = patterns.astype(np.float32)  # Sums below 2^24: exact.
-        self.weights += (sign * (wide.T @ wide)).astype(np.int16)
-        np.fill_diagonal(self.weights, 0)
+        change = (sign * (wide.T @ wide)).astype(np.int16)
+        np.fill_diagonal(change, 0)
+        self.weights += change
+        n, visited = self.config.n_units, self.weights.size
+        n_changed = int(np.count_nonzero(change))
+        n_bytes = visited * 2 * self.weights.itemsize + 2 * len(patterns) * n * wide.itemsize
+        self.ledger.add(visited, n_changed, visited * len(patterns), n_bytes)
         self.n_patterns += sign * len(patterns)
+
+    def _enter_rows(self, n_rows: int) -> None:
+        """Enter that the weights of some cells were added to fields of eight bytes."""
+        visited = n_rows * self.config.n_units
+        self.ledger.add(visited, 0, visited, visited * (self.weights.itemsize + 8))
 
     def _checked(self, attribute: str, patterns: NDArray[np.integer]) -> States:
         given = np.asarray(patterns)

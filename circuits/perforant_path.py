@@ -10,6 +10,7 @@ from neurosim.codes import SparseCode
 from neurosim.connectivity import Generated
 from neurosim.contracts import Rule
 from neurosim.errors import ConfigError
+from neurosim.ledger import Ledger, operations
 from neurosim.projections import SparseProjection
 from neurosim.synapses import push
 
@@ -39,7 +40,9 @@ class StoredPath:
     def drive(self, activity: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return ``h = W x``, a row a step."""
         drive = np.zeros((len(activity), self.synapses.n_post), dtype=np.float32)
-        _expand(np.ascontiguousarray(activity), self.synapses.targets, drive)
+        targets = self.synapses.targets
+        n = _expand(np.ascontiguousarray(activity), targets, drive)
+        self.synapses.ledger.add(n, 0, n, n * (targets.itemsize + drive.itemsize))
         return drive
 
 
@@ -56,6 +59,11 @@ class GeneratedPath:
         The wiring.
     threads : int
         For the kernel; results do not depend on it.
+
+    Attributes
+    ----------
+    ledger : Ledger
+        What the drives have cost so far.
     """
 
     def __init__(
@@ -63,6 +71,7 @@ class GeneratedPath:
     ) -> None:
         self.wiring = Generated(n_input, n_units, fan_out, seed)
         self.threads = threads
+        self.ledger = Ledger()
 
     def drive(self, activity: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return how many active cells reach each granule cell, a row a step."""
@@ -80,6 +89,8 @@ class GeneratedPath:
             )
         # In 16 bits there is half as much memory to stream.
         reached = push(self.wiring, code, None, np.uint16, self.threads)
+        events = len(code) * self.wiring.fan_out
+        self.ledger.add(events, 0, events, events * reached.itemsize)
         return reached.astype(np.float32)
 
 
@@ -103,12 +114,16 @@ class PlasticPath:
     connected : (n_units, n_input) bool
     weights : (n_units, n_input) float32
         0 where there is no synapse.
+    ledger : Ledger
+        What driving, learning and recovery have cost so far. The matrix product visits gaps as
+        it visits synapses.
     """
 
     def __init__(
         self, n_input: int, n_units: int, connectivity: float, rng: np.random.Generator
     ) -> None:
         self.connectivity = connectivity
+        self.ledger = Ledger()
         self.connected = np.empty((n_units, n_input), dtype=np.bool_)
         self.weights = np.empty((n_units, n_input), dtype=np.float32)
         for cells in np.array_split(np.arange(n_units), max(1, n_units * n_input >> 20)):
@@ -123,6 +138,8 @@ class PlasticPath:
     def drive(self, activity: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return ``h = W x``, a row a step."""
         product: NDArray[np.float32] = activity.astype(np.float32) @ self.weights.T
+        n = len(activity) * self.weights.size
+        self.ledger.add(n, 0, n, n * (self.weights.itemsize + product.itemsize))
         return product
 
     def learn(
@@ -151,33 +168,47 @@ class PlasticPath:
             raise ConfigError.expected(
                 self, "learn", "a rule that acts on post", type(rule).__name__, "use rules.instar"
             )
-        events = 0
+        events, writes = 0, 0
         for cell, rate in zip(cells, plasticity, strict=True):
             inputs = np.flatnonzero(self.connected[cell])
             before = self.weights[cell, inputs]
             change = np.empty_like(before)
             rule.delta(activity[inputs], np.ones_like(before), before, float(rate), change)
-            self.weights[cell, inputs] = np.maximum(before + change, 0.0)
+            after = np.maximum(before + change, 0.0)
+            self.weights[cell, inputs] = after
             events += inputs.size
+            writes += int(np.count_nonzero(after != before))
+        n_bytes = events * (activity.itemsize + 2 * self.weights.itemsize)
+        work = operations(rule.change)  # type: ignore[attr-defined]
+        self.ledger.add(events, writes, events * work, n_bytes)
         return events
 
     def recover(self, rate: float) -> None:
         """Let every weight go the share `rate` of the way back to what it was at birth."""
-        _recover(self.connected, np.float32(rate), self.weights)
+        writes = _recover(self.connected, np.float32(rate), self.weights)
+        n = self.weights.size
+        self.ledger.add(n, writes, n, n * (1 + 2 * self.weights.itemsize))
 
 
 @numba.njit(cache=True)
 def _expand(activity, targets, drive):
+    visited = 0
     for t in range(activity.shape[0]):
         for i in range(activity.shape[1]):
             x = activity[t, i]
             if x != 0.0:
                 for k in range(targets.shape[1]):
                     drive[t, targets[i, k]] += x
+                visited += targets.shape[1]
+    return visited
 
 
 @numba.njit(cache=True)
 def _recover(connected, rate, weights):
+    changed = 0
     for j in range(weights.shape[0]):
         for i in range(weights.shape[1]):
-            weights[j, i] += rate * (np.float32(connected[j, i]) - weights[j, i])
+            before = weights[j, i]
+            weights[j, i] = before + rate * (np.float32(connected[j, i]) - before)
+            changed += weights[j, i] != before
+    return changed

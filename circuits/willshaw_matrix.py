@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from neurosim.codes import SparseCode
 from neurosim.errors import ConfigError
+from neurosim.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class WillshawMatrix:
     ----------
     bits : (n_pre, n_bytes) uint8
         Eight postsynaptic cells a byte, the first in the highest bit.
+    ledger : Ledger
+        What storing and recalling have cost so far; a conjunction is no multiply-add.
 
     References
     ----------
@@ -55,6 +58,7 @@ class WillshawMatrix:
     def __init__(self, config: WillshawMatrixConfig) -> None:
         self.config = config
         self.bits = np.zeros((config.n_pre, -(-config.n_post // 8)), dtype=np.uint8)
+        self.ledger = Ledger()
 
     @property
     def n_synapses(self) -> int:
@@ -69,7 +73,7 @@ class WillshawMatrix:
         """Potentiate the synapses of one pair of codes."""
         self._check("pre", pre.n_units, self.config.n_pre)
         self._check("post", post.n_units, self.config.n_post)
-        _potentiate(pre.active[None], post.active[None], self.bits)
+        self._write(pre.active[None], post.active[None])
 
     def store_many(self, pre: NDArray[np.integer], post: NDArray[np.integer]) -> None:
         """Store many pairs at once.
@@ -89,7 +93,7 @@ class WillshawMatrix:
                 raise ConfigError.expected(
                     self, name, f"cells in 0..{n - 1}", (cells.min(), cells.max()), "check the size"
                 )
-        _potentiate(pre, post, self.bits)
+        self._write(pre, post)
 
     def recall(self, cue: SparseCode) -> SparseCode:
         """Return the cells that all active cells of the cue drive.
@@ -102,8 +106,15 @@ class WillshawMatrix:
         self._check("cue", cue.n_units, self.config.n_pre)
         if not len(cue):
             raise ConfigError.expected(self, "cue", "one active cell or more", 0, "give a cue")
+        visited = len(cue) * self.config.n_post
+        self.ledger.add(visited, 0, 0, len(cue) * self.bits.shape[1])
         agreed = np.bitwise_and.reduce(self.bits[cue.active], axis=0)
         return SparseCode.from_dense(np.unpackbits(agreed, count=self.config.n_post))
+
+    def _write(self, pre: NDArray[np.integer], post: NDArray[np.integer]) -> None:
+        changed = _potentiate(pre, post, self.bits)
+        visited = pre.size * post.shape[1]
+        self.ledger.add(visited, changed, 0, 2 * visited)
 
     def _check(self, name: str, got: int, expected: int) -> None:
         if got != expected:
@@ -124,9 +135,13 @@ def reference(
 
 @numba.njit(cache=True)
 def _potentiate(pre, post, bits):
+    changed = 0
     for m in range(pre.shape[0]):
         for a in range(pre.shape[1]):
             row = bits[pre[m, a]]
             for b in range(post.shape[1]):
                 j = post[m, b]
-                row[j >> 3] |= np.uint8(128 >> (j & 7))
+                bit = np.uint8(128 >> (j & 7))
+                changed += (row[j >> 3] & bit) == 0
+                row[j >> 3] |= bit
+    return changed

@@ -20,6 +20,7 @@ from experiments.childhood import DATA, MODEL, heldout_perplexity, shipped_facts
 from experiments.examination import cloze, examine_items
 from neurosim.errors import CapacityError, ConfigError, StorageError, nearest_name
 from neurosim.hdf5 import pack_hdf5, unpack_hdf5
+from neurosim.ledger import counting
 from neurosim.metrics import exact_recall, steps_to_criterion, transformer_flops
 from neurosim.resources import ResourceMeter
 from neurosim.text import Sentence
@@ -133,9 +134,10 @@ def run_arm(config: ArmConfig, sentences: list[Sentence]) -> ArmResult:
     """Run one arm on one thread."""
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    with ResourceMeter() as meter:
+    with counting() as ledger, ResourceMeter() as meter:
         result = _Arm(config, sentences).run()
-    return dataclasses.replace(result, metrics=result.metrics | meter.as_dict())
+    costs = {key: float(value) for key, value in ledger.as_dict().items()}
+    return dataclasses.replace(result, metrics=result.metrics | costs | meter.as_dict())
 
 
 class _Arm:

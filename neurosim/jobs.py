@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from neurosim.errors import ConfigError, CorruptFileError
 from neurosim.hdf5 import pack_hdf5, unpack_hdf5
+from neurosim.ledger import Ledger, counting, enter
 from neurosim.provenance import source_digest, versions
 from neurosim.storage import atomic_write_bytes, json_text
 
@@ -93,7 +94,9 @@ def run_jobs(
     """Return ``[function(*job) for job in jobs]``, computed in processes.
 
     Processes start by spawn (a fork after a threaded kernel would hang) and compute on one thread,
-    so that results depend neither on the number of workers nor on the machine.
+    so that results depend neither on the number of workers nor on the machine. What a job cost
+    comes back with its result, from a process as from the shelf, and is entered into the ledgers
+    opened here by `counting`.
 
     Parameters
     ----------
@@ -122,40 +125,55 @@ def run_jobs(
     name = f"{function.__module__}.{function.__qualname__}"
     places = [] if kept is None else [kept.place(name, job) for job in jobs]
     results: dict[int, R] = {}
+    costs = [place.with_suffix(".cost") for place in places]
     for k, place in enumerate(places):
         found = kept.get(place, unpack) if kept is not None else None
-        if found is not None:
+        cost = kept.get(costs[k], _unpack_cost) if kept is not None else None
+        if found is not None and cost is not None:
             results[k] = found
+            enter(cost)
             tick()
     waiting = {k: job for k, job in enumerate(jobs) if k not in results}
-    for k, result in _computed(function, waiting, workers):
+    for k, (result, cost) in _computed(function, waiting, workers):
         results[k] = result
         if kept is not None:
+            kept.put(costs[k], pack_array(list(cost.as_dict().values())))
             kept.put(places[k], pack(result))
         tick()
     if kept is not None:
-        kept.clear(places)
+        kept.clear([*places, *costs])
     return [results[k] for k in range(len(jobs))]
 
 
 def _computed(
     function: Callable[..., R], jobs: dict[int, tuple[Any, ...]], workers: int
-) -> Iterator[tuple[int, R]]:
-    """Yield results by the job's key, as they come."""
+) -> Iterator[tuple[int, tuple[R, Ledger]]]:
+    """Yield results and their costs by the job's key, as they come."""
     workers = min(workers or os.cpu_count() or 1, len(jobs))
     if workers <= 1:
         for k, job in jobs.items():
-            yield k, function(*job)
+            yield k, _counted(function, *job)
         return
     context = multiprocessing.get_context("spawn")
     with _one_thread_each(), ProcessPoolExecutor(workers, mp_context=context) as pool:
-        futures = {pool.submit(function, *job): k for k, job in jobs.items()}
+        futures = {pool.submit(_counted, function, *job): k for k, job in jobs.items()}
         try:
             for future in as_completed(futures):
-                yield futures[future], future.result()
+                result, cost = future.result()
+                enter(cost)
+                yield futures[future], (result, cost)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _counted(function: Callable[..., R], *job: Any) -> tuple[R, Ledger]:
+    with counting() as cost:
+        return function(*job), cost
+
+
+def _unpack_cost(data: bytes) -> Ledger:
+    return Ledger(*unpack_array(data).tolist())
 
 
 @contextmanager

@@ -276,16 +276,16 @@ def potentiate(wires, weights, bits, pre, post, slots, keys, amount, recurrent, 
     """Add `amount` to the count of every synapse from a cell of `pre` to one of `post`.
 
     `slots (n_zones, n_post_active) int64` and `keys (n_zones, 5, n_post_active) uint32` are what
-    the wiring says of each target; `tally (n_pre_active, 3) int64` takes, for each row, the
-    synapses met, the steps that the bounds of the counts took away and the largest count. With
-    `recurrent` a cell's synapse on itself stays silent.
+    the wiring says of each target; `tally (n_pre_active, 4) int64` takes, for each row, the
+    synapses met, the steps that the bounds of the counts took away, the largest count and the
+    counts that changed. With `recurrent` a cell's synapse on itself stays silent.
     """
     for a in numba.prange(pre.size):
         i = pre[a]
         zone = _zone(wires.zones, i)
         hits = np.empty(post.size + 1, dtype=np.int32)
         n = _meet(wires, zone, i, post, slots[zone], keys[zone], hits)
-        met, lost, largest = 0, 0, 0
+        met, lost, largest, changed = 0, 0, 0, 0
         for h in range(n):
             c = hits[h]
             if recurrent and post[c] == i:
@@ -294,9 +294,11 @@ def potentiate(wires, weights, bits, pre, post, slots, keys, amount, recurrent, 
             count, over = _change(weights, bits, i, slots[zone, c], amount)
             lost += over
             largest = max(largest, count)
+            changed += over < abs(amount)
         tally[a, 0] = met
         tally[a, 1] = lost
         tally[a, 2] = largest
+        tally[a, 3] = changed
 
 
 @numba.njit(cache=True)
@@ -371,13 +373,17 @@ def imagine(wires, seed, active, cell_class, table, load_class, bars, member, ou
 
 
 @numba.njit(cache=True, parallel=True)
-def fade(weights, bits, fan_out, seed, first_row, bar):
-    """Take each unit of each count away with the chance ``bar / 2^32``."""
+def fade(weights, bits, fan_out, seed, first_row, bar, tally):
+    """Take each unit of each count away with the chance ``bar / 2^32``.
+
+    `tally (n_rows, 2) int64` takes, for each row, the units there were and the counts that changed.
+    """
     most = (1 << bits) - 1
     a_byte = 8 // bits
     for r in numba.prange(weights.shape[0]):
         row = weights[r]
         start = (first_row + r) * fan_out * most
+        units, changed = 0, 0
         for column in range(row.size):
             byte = np.int64(row[column])
             left = 0
@@ -389,4 +395,8 @@ def fade(weights, bits, fan_out, seed, first_row, bar):
                     word = _word(seed, np.uint64(begin + unit))
                     stay += np.int64(word >> np.uint64(32)) >= bar
                 left |= stay << (part * bits)
+                units += count
+                changed += stay != count
             row[column] = np.uint8(left)
+        tally[r, 0] = units
+        tally[r, 1] = changed

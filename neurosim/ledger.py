@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
+from functools import cache
 from inspect import signature
 from typing import Any
 
@@ -62,13 +63,19 @@ class Ledger:
 
 @contextlib.contextmanager
 def counting() -> Iterator[Ledger]:
-    """Count what all projections of this process do within a ``with``."""
+    """Count what all projections do within a ``with``, those of `run_jobs`'s processes included."""
     whole = Ledger()
     token = _OPEN.set((*_OPEN.get(), whole))
     try:
         yield whole
     finally:
         _OPEN.reset(token)
+
+
+def enter(done: Ledger) -> None:
+    """Enter what another process did into the ledgers that are open here."""
+    for whole in _OPEN.get():
+        whole._enter(*done.as_dict().values())
 
 
 def total(ledgers: Iterable[Ledger]) -> Ledger:
@@ -79,6 +86,7 @@ def total(ledgers: Iterable[Ledger]) -> Ledger:
     return whole
 
 
+@cache
 def operations(formula: Callable[..., Any]) -> int:
     """Count the multiply-adds of a formula by running it once on numbers that count.
 

@@ -16,6 +16,7 @@ from neurosim import kernels
 from neurosim.codes import SparseCode
 from neurosim.connectivity import Connectivity
 from neurosim.errors import ConfigError, CorruptFileError
+from neurosim.ledger import Ledger
 from neurosim.resources import require_memory
 
 Indices = NDArray[np.int64]
@@ -68,6 +69,8 @@ class CountSynapses:
         Pairs stored and not taken back; decay lowers it with the loads.
     largest : int
         No count was ever larger.
+    ledger : Ledger
+        What was done so far. A target that is looked up is touched if it is stored.
 
     Raises
     ------
@@ -85,6 +88,7 @@ class CountSynapses:
         threads: int = 1,
     ) -> None:
         self.connectivity, self.threads = connectivity, threads
+        self.ledger = Ledger()
         shape = (connectivity.n_pre, row_bytes(self, connectivity.fan_out, bits))
         self.bits, self.recurrent = bits, recurrent
         require_memory(shape[0] * shape[1], f"{connectivity.n_synapses:,} synapses of {bits} bits")
@@ -107,10 +111,13 @@ class CountSynapses:
         dtype : type
             Of the result ``(n_post,)``.
         """
-        return push(self.connectivity, pre, gain, dtype, self.threads)
+        out = push(self.connectivity, pre, gain, dtype, self.threads)
+        self._enter_reading(pre, out.itemsize, 0)
+        return out
 
     def coincident(self, pre: SparseCode, post: SparseCode) -> Indices:
         """Return the flat indices ``cell * fan_out + slot`` of synapses with both cells active."""
+        self.ledger.add(0, 0, 0, self._met_bytes(pre, post))
         return coincident(self.connectivity, pre, post)
 
     @property
@@ -129,6 +136,7 @@ class CountSynapses:
 
     def read(self, pre: Indices, slot: Indices) -> NDArray[np.uint8]:
         """Return the counts of single synapses, ``(n,)``, by cell and slot."""
+        self.ledger.add(slot.size, 0, 0, slot.size)
         shift = (slot * self.bits) % 8
         packed = self.weights[pre, slot * self.bits // 8]
         return (packed >> shift.astype(np.uint8)) & np.uint8(self.most)
@@ -143,7 +151,7 @@ class CountSynapses:
             Steps; a negative amount takes back. Exact as long as nothing was lost at a bound.
         """
         slots, keys = _meeting(self.connectivity, pre, post)
-        tally = np.zeros((len(pre), 3), dtype=np.int64)
+        tally = np.zeros((len(pre), 4), dtype=np.int64)
         with kernels.threads(self.threads):
             kernels.potentiate(
                 self.connectivity.wires,
@@ -161,7 +169,9 @@ class CountSynapses:
         self.post_use[post.active] += amount
         self.n_stored += amount
         self.largest = max(self.largest, int(tally[:, 2].max(initial=0)))
-        n_events, n_lost, _ = tally.sum(axis=0)
+        n_events, n_lost, _, n_changed = tally.sum(axis=0)
+        n_bytes = 2 * n_events + self._met_bytes(pre, post)
+        self.ledger.add(n_events, n_changed, n_events, n_bytes)
         return Change(int(n_events), int(n_lost))
 
     def strength(self, pre: SparseCode) -> NDArray[np.int64]:
@@ -258,6 +268,7 @@ class CountSynapses:
                     member.to_dense(),
                     out,
                 )
+        self._enter_reading(pre, out.itemsize, 0)
         return out / fine
 
     def _sum(
@@ -280,6 +291,7 @@ class CountSynapses:
                 table,
                 out,
             )
+        self._enter_reading(pre, out.itemsize, self.weights.shape[1])
         return out.astype(np.int64)
 
     def decay(self, fraction: float, rng: np.random.Generator) -> None:
@@ -295,13 +307,31 @@ class CountSynapses:
         if not 0.0 <= fraction <= 1.0:
             raise ConfigError.expected(self, "fraction", "0..1", fraction, "give a share")
         seed, bar = rng.integers(1 << 63, dtype=np.uint64), int(round(fraction * 2**32))
-        rows = max(1, _SYNAPSES_A_CALL // 8 // self.connectivity.fan_out)
+        fan_out = self.connectivity.fan_out
+        rows = max(1, _SYNAPSES_A_CALL // 8 // fan_out)
         with kernels.threads(self.threads):
             for first in range(0, len(self.weights), rows):
                 block = self.weights[first : first + rows]
-                kernels.fade(block, self.bits, self.connectivity.fan_out, seed, first, bar)
+                tally = np.zeros((len(block), 2), dtype=np.int64)
+                kernels.fade(block, self.bits, fan_out, seed, first, bar, tally)
+                n_units, n_changed = tally.sum(axis=0)
+                self.ledger.add(len(block) * fan_out, n_changed, n_units, 2 * block.size)
         for name in ("pre_use", "post_use", "n_stored"):
             setattr(self, name, getattr(self, name) * (1.0 - fraction))
+
+    def _met_bytes(self, pre: SparseCode, post: SparseCode) -> int:
+        """Bytes of the stored targets that are compared to find the synapses of two patterns."""
+        return len(pre) * len(post) * self.connectivity.wires.stored.itemsize * self._stored
+
+    def _enter_reading(self, pre: SparseCode, visit_bytes: int, row_bytes: int) -> None:
+        """Enter that the active cells' rows were summed: every slot of them is visited once."""
+        events = len(pre) * self.connectivity.fan_out
+        visit_bytes += self.connectivity.wires.stored.itemsize * self._stored
+        self.ledger.add(events, 0, events, events * visit_bytes + len(pre) * row_bytes)
+
+    @property
+    def _stored(self) -> bool:
+        return len(self.connectivity.wires.stored) > 0
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:

@@ -68,7 +68,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
     for key, (number, source) in module.expected.items():
         print(f"expected {key} {number}: {source}")
     print(f"recorded in {out / 'run.h5'}, drawn in {out / (arguments.name + '.png')}")
-    print(f"cost in this process: {ledger}")
+    print(f"cost: {ledger}")
     return {**values, **ledger.as_dict(), **meter.as_dict()}
 
 

@@ -71,6 +71,8 @@ def _peak(result: Any) -> float:
 
 
 def _print(values: dict[str, Any], page: Path, brain: Path) -> None:
+    from neurosim.ledger import Ledger
+
     rows = {"night": values, **values["controls"]}
     print(f"{'':12} {'new recall':>10} {'base facts':>16} {'perplexity':>16} {'steps':>6}")
     for name, row in rows.items():
@@ -83,6 +85,8 @@ def _print(values: dict[str, Any], page: Path, brain: Path) -> None:
         f"{values['n_items']} items a day, {values['n_seeds']} seed(s); "
         f"{values['freed']:.0%} of the consolidated memories' synapses are free again"
     )
+    costs = Ledger(*(round(values[key]) for key in Ledger().as_dict()))
+    print(f"the synapses of a night's arm, its day and examinations included: {costs}")
     print(
         f"{values['seconds']:.0f} s, {values['cpu_seconds']:.0f} CPU s, "
         f"peak {values['peak_rss_mb']:.0f} MB"

@@ -5,6 +5,7 @@ import pytest
 
 from circuits.hopfield import Hopfield, HopfieldConfig, _sweep, sweep_reference
 from neurosim.errors import ConfigError
+from neurosim.ledger import Ledger
 from neurosim.theory import hopfield_capacity
 
 
@@ -87,3 +88,19 @@ def test_a_recall_that_has_no_time_says_that_it_did_not_settle():
 def test_what_does_not_fit_is_refused_at_the_door(call):
     with pytest.raises(ConfigError, match=r"^Hopfield\w*\.\w+: expected"):
         call(Hopfield(HopfieldConfig(n_units=10)))
+
+
+def test_costs_are_the_changed_weights_and_the_rows_of_cells_that_flip():
+    rng = np.random.default_rng(4)
+    made, patterns = Hopfield(HopfieldConfig(60)), rng.choice([-1, 1], (3, 60))
+    made.store(patterns)
+    changed = np.count_nonzero(made.weights)
+    assert 0 < changed <= 60 * 59
+    assert made.ledger == Ledger(3600, changed, 3 * 3600, 3600 * 4 + 2 * 3 * 60 * 4)
+    made.ledger = Ledger()
+    cue = patterns[0].copy()
+    cue[:5] *= -1
+    state = made.recall(cue, np.random.default_rng(0)).state
+    flips = np.count_nonzero(state != cue)  # Each wrong cell is turned once.
+    assert flips == 5
+    assert made.ledger == Ledger(65 * 60, 0, 65 * 60, 65 * 60 * 10)

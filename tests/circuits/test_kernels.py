@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from circuits.homeostasis import Homeostasis
-from circuits.perforant_path import GeneratedPath, StoredPath, _expand, _recover
+from circuits.perforant_path import GeneratedPath, PlasticPath, StoredPath, _expand, _recover
 from neurosim.codes import SparseCode
 from neurosim.errors import ConfigError
+from neurosim.ledger import Ledger
+from rules.instar import Instar
 
 
 @pytest.fixture
@@ -31,7 +33,8 @@ def test_recovery_goes_a_share_of_the_way_back_to_the_birth_weight(rng):
     connected = rng.random((7, 9)) < 0.5
     weights = rng.random((7, 9)).astype(np.float32) * connected
     expected = weights + np.float32(0.25) * (connected - weights)
-    _recover(connected, np.float32(0.25), weights)
+    before = weights.copy()
+    assert _recover(connected, np.float32(0.25), weights) == (weights != before).sum() > 0
     np.testing.assert_array_equal(weights, expected.astype(np.float32))
     assert not weights[~connected].any()
 
@@ -79,6 +82,8 @@ def test_a_generated_path_counts_the_targets_of_the_active_cells(rng, n_input, n
         expected[path.wiring.targets(cell)] += 1
     assert expected.sum() == len(code) * fan_out
     np.testing.assert_array_equal(path.drive_of(code), expected)
+    n = int(expected.sum())
+    assert path.ledger == Ledger(n, 0, n, 2 * n)
     np.testing.assert_array_equal(path.drive(code.to_dense(np.float32)[None])[0], expected)
     with pytest.raises(ConfigError, match="entorhinal code"):
         path.drive_of(SparseCode.random(n_input + 1, 2, rng))
@@ -98,4 +103,23 @@ def test_a_stored_path_is_the_expansion(rng):
     expected = np.zeros((2, 20))
     for i, row in enumerate(path.synapses.targets):
         expected[:, row] += activity[:, [i]]
+    activity[0, :7] = 0.0
+    expected[0] = sum(
+        activity[0, i] * np.bincount(row, minlength=20)
+        for i, row in enumerate(path.synapses.targets)
+    )
     np.testing.assert_allclose(path.drive(activity), expected, rtol=1e-5)  # float32
+    n = (23 + 30) * 5  # Silent cells are passed by.
+    assert path.synapses.ledger == Ledger(n, 0, n, n * (path.synapses.targets.itemsize + 4))
+
+
+def test_a_plastic_path_counts_gaps_in_a_product_and_only_synapses_in_learning(rng):
+    path, rule = PlasticPath(30, 20, 0.4, rng), Instar()
+    path.drive(rng.random((3, 30)).astype(np.float32))
+    assert path.ledger == Ledger(3 * 600, 0, 3 * 600, 3 * 600 * 8)
+    path.ledger, before = Ledger(), path.weights.copy()
+    activity, cells = (rng.random(30) < 0.5).astype(np.float32), np.array([2, 11])
+    events = path.learn(rule, activity, cells, np.ones(2, dtype=np.float32))
+    changed = int((path.weights != before).sum())
+    assert events == path.connected[cells].sum() > changed > 0
+    assert path.ledger == Ledger(events, changed, 3 * events, 12 * events)  # Three products.

@@ -6,6 +6,7 @@ import pytest
 from circuits.willshaw_matrix import WillshawMatrix, WillshawMatrixConfig, reference
 from neurosim.codes import SparseCode
 from neurosim.errors import ConfigError
+from neurosim.ledger import Ledger
 from neurosim.theory import willshaw_load
 
 
@@ -71,3 +72,14 @@ def test_false_cells_are_as_frequent_as_the_binomial_theory_says(small):
 def test_what_does_not_fit_is_refused_at_the_door(call):
     with pytest.raises(ConfigError, match=r"^WillshawMatrix\w*\.\w+: expected"):
         call(WillshawMatrix(WillshawMatrixConfig(10, 10)))
+
+
+def test_costs_are_the_pairs_of_cells_and_only_new_bits_are_written():
+    made = WillshawMatrix(WillshawMatrixConfig(20, 21))
+    made.store(SparseCode.of([1, 2, 3], 20), SparseCode.of([4, 5], 21))
+    made.store(SparseCode.of([2, 3, 9], 20), SparseCode.of([5, 20], 21))
+    written = round(made.load() * made.n_synapses)
+    assert written == 6 + 6 - 2
+    assert made.ledger == Ledger(12, written, 0, 24)
+    made.recall(SparseCode.of([2, 3], 20))
+    assert made.ledger == Ledger(12 + 2 * 21, written, 0, 24 + 2 * 3)

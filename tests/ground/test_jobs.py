@@ -7,6 +7,7 @@ import pytest
 
 from neurosim.errors import ConfigError
 from neurosim.jobs import Shelf, pack_array, run_jobs, unpack_array
+from neurosim.ledger import Ledger, counting
 
 
 def power(base, exponent):
@@ -86,3 +87,33 @@ def test_a_result_of_other_work_is_not_taken_for_this_and_damage_is_done_again(t
     assert shelf.get(other, unpack_array) is None
     mine.write_bytes(data[:-1])
     assert shelf.get(mine, unpack_array) is None
+
+
+def costly(number, forbidden):
+    """Do as much as the number says, and fail at one of them."""
+    if number == forbidden:
+        raise ValueError("interrupted")
+    Ledger().add(number, 0, 2 * number, 8 * number)
+    return np.array(number)
+
+
+def test_what_jobs_cost_is_counted_in_this_process_in_others_and_on_the_shelf(tmp_path):
+    with counting() as cost:
+        run_jobs(Ledger().add, [(1, 2, 3, 4), (10, 20, 30, 40)], 2)
+    assert cost == Ledger(11, 22, 33, 44)
+    with counting() as cost, pytest.raises(ValueError, match="interrupted"):
+        run_jobs(spending(3), [(n,) for n in (1, 2, 3)], 1, shelf=tmp_path)
+    assert cost == Ledger(3, 0, 6, 24)
+    with counting() as cost:
+        run_jobs(spending(-1), [(n,) for n in (1, 2, 3)], 1, shelf=tmp_path)
+    assert cost == Ledger(6, 0, 12, 48)
+    assert not list(tmp_path.iterdir())
+
+
+def spending(forbidden):
+    """Return a function under one name that costs, and fails at one number."""
+
+    def spend(number):
+        return costly(number, forbidden)
+
+    return spend

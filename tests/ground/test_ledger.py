@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from neurosim.codes import SparseCode
-from neurosim.connectivity import Full, Stored
+from neurosim.connectivity import Full, Generated, Stored
 from neurosim.ledger import Ledger, counting, operations, total
 from neurosim.plasticity import PlasticProjection
 from neurosim.projections import SparseProjection
+from neurosim.synapses import CountSynapses
 from rules.bcm import BCM
 from rules.hebb import Hebb
 from rules.oja import Oja
@@ -83,3 +84,44 @@ def test_counts_of_a_sparse_projection_and_of_everything_within_a_with():
     dense.learn(np.ones(3), np.ones(3))
     assert whole.synaptic_events == seen + 12 + 9
     assert "synaptic events" in str(whole) and whole.as_dict()["synaptic_events"] == seen + 21
+
+
+WIRED = {
+    "stored": lambda: Stored(40, 30, 12, np.random.default_rng(0)),
+    "generated": lambda: Generated(40, 30, 12, 1),
+}
+
+
+@pytest.mark.parametrize("bits", [1, 4, 8])
+@pytest.mark.parametrize("kind", WIRED)
+def test_counting_synapses_enter_what_a_slow_loop_over_them_counts(kind, bits):
+    rng, connectivity = np.random.default_rng(3), WIRED[kind]()
+    made, rows = CountSynapses(connectivity, bits), [connectivity.targets(i) for i in range(40)]
+    index = connectivity.index.itemsize if kind == "stored" else 0
+    met = changed = looked_up = 0
+    for amount in (1, 1, 3, -2, 300, -1):
+        pre, post = SparseCode.random(40, 15, rng), SparseCode.random(30, 11, rng)
+        before = made.counts().copy()
+        made.potentiate(pre, post, amount)
+        for i in pre.active:
+            met += sum(int(j) in post.active for j in rows[i])
+            looked_up += len(post.active)
+        changed += int((made.counts() != before).sum())
+    assert 0 < changed < met
+    assert made.ledger == Ledger(met, changed, met, 2 * met + looked_up * index)
+
+    made.ledger, visits = Ledger(), 0
+    pre = SparseCode.random(40, 7, rng)
+    made.strength(pre)
+    for i in pre.active:
+        visits += len(rows[i])
+    packed = 7 * made.weights.shape[1]
+    assert made.ledger == Ledger(visits, 0, visits, visits * (4 + index) + packed)
+    made.push(pre)
+    assert made.ledger.synaptic_events == 2 * visits
+
+    made.ledger, before = Ledger(), made.counts().astype(int)
+    made.decay(0.4, rng)
+    lost = int((made.counts() != before).sum())
+    assert 0 < lost
+    assert made.ledger == Ledger(40 * 12, lost, before.sum(), 2 * made.weights.size)
