@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,7 +144,10 @@ def _logistic(loads: NDArray[np.float64], kept: NDArray[np.float64]) -> tuple[fl
 
 
 def _cross(fits: list[tuple[float, float]]) -> float:
+    """Return the load at which the curves of the two largest sizes cross; NaN if they do not."""
     (small, wide), (large, narrow) = fits[-2:]
+    if wide == narrow:
+        return math.nan
     return (large * wide - small * narrow) / (wide - narrow)
 
 

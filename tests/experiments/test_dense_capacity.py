@@ -87,3 +87,8 @@ def test_drawn_cells_are_distinct():
 def test_a_configuration_that_cannot_be_run_is_refused(make):
     with pytest.raises(ConfigError, match=r"^Config\.\w+: expected"):
         make()
+
+
+def test_curves_that_do_not_cross_have_no_transition():
+    assert hopfield_capacity._cross([(0.15, 0.02), (0.14, 0.01)]) == pytest.approx(0.13)
+    assert np.isnan(hopfield_capacity._cross([(0.15, 0.02), (0.14, 0.02)]))
