@@ -65,8 +65,10 @@ def _peak(result: Any) -> float:
     import resource
 
     arms = sorted((row.metrics["peak_rss_mb"] for row in result.arms), reverse=True)
-    workers = result.config.workers or os.cpu_count() or 1
+    workers = min(result.config.workers or os.cpu_count() or 1, len(arms))
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    if workers == 1:  # It ran in this process.
+        return float(own)
     return float(own + sum(arms[:workers]))
 
 
