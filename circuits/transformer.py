@@ -71,14 +71,26 @@ class TransformerConfig:
 
 
 class Cache:
-    """Keys and values of the tokens read so far, one pair a layer."""
+    """Keys and values of the tokens read so far, one pair a layer.
+
+    Memory for `length` tokens is taken only as they are read: most sequences end before.
+    """
 
     def __init__(self, config: TransformerConfig, batch: int, length: int) -> None:
         depth = config.hidden_size // config.num_attention_heads
-        shape = (config.num_hidden_layers, batch, config.num_key_value_heads, length, depth)
+        shape = (config.num_hidden_layers, batch, config.num_key_value_heads, 0, depth)
+        self.length = length
         self.keys = torch.zeros(shape)
         self.values = torch.zeros(shape)
         self.read = 0
+
+    def reserve(self, span: int) -> None:
+        """Make room for `span` tokens, and some more."""
+        if span > self.keys.shape[3]:
+            more = max(span, min(self.length, span + 16)) - self.keys.shape[3]
+            empty = self.keys.new_zeros((*self.keys.shape[:3], more, self.keys.shape[4]))
+            self.keys = torch.cat((self.keys, empty), dim=3)
+            self.values = torch.cat((self.values, empty), dim=3)
 
     def keep(self, rows: Tensor) -> None:
         """Drop all sequences but `rows`."""
@@ -246,6 +258,8 @@ class Transformer(nn.Module):
         start = cache.read if cache is not None else 0
         span = start + tokens.shape[1]
         angles = (self.cosine[start:span], self.sine[start:span])
+        if cache is not None:
+            cache.reserve(span)
         x = self.model.embed_tokens(tokens)
         for block in self.model.layers:
             x = block(x, angles, cache)
