@@ -43,6 +43,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, bits, monkeypatch
     result = whole_rat.run(kept)
     assert np.array_equal(result.loads, expected.loads)
     assert np.array_equal(result.overlaps, expected.overlaps)
+    assert len(result.costs.recalls) == len(expected.costs.recalls)  # Kept over the crashes.
     assert result.overlaps[0].min() > 0.9  # Something was recalled.
     files = sorted(path.name for path in (tmp_path / "kept").glob("part.*"))
     assert len(files) > 2 and all(name.startswith("part.000120.") for name in files)
@@ -78,6 +79,19 @@ def test_recall_falls_with_the_load_and_k_is_read_off_where_it_crosses():
     axes = figure.add_subplot()
     whole_rat.plot(result, axes)
     assert len(axes.lines) == 3 and axes.get_xlabel() == "patterns stored"
+
+
+def test_wall_time_is_a_median_and_processor_time_a_mean():
+    stores = [[1.0, 2.0], [9.0, 2.5], [2.0, 3.0]]
+    recalls = [[4.0, 6.0, 2.0], [3.0, 9.0, 3.0], [8.0, 5.0, 1.0]]
+    values = whole_rat.Costs(stores, recalls).metrics()
+    assert values == {
+        "store_cpu_seconds": 2.5,
+        "recall_step_cpu_seconds": 20.0 / 6.0,
+        "store_wall_seconds": 2.0,
+        "recall_step_wall_seconds": 2.0,
+    }
+    assert all(np.isnan(value) for value in whole_rat.Costs().metrics().values())
 
 
 @pytest.mark.parametrize(
