@@ -61,10 +61,9 @@ class Association:
         synapses = self.synapses
         if synapses.n_stored < 1 or not len(pre):
             return np.zeros(synapses.connectivity.n_post)
-        pre_class, first_pre = readouts.classes(synapses.pre_use)
-        post_class, first_post = readouts.classes(synapses.post_use)
-        n_classes = int(pre_class.max() + post_class.max()) + 1
-        chance = readouts.expected_counts(first_pre + first_post, n_classes, synapses.n_stored)
+        pre_class, post_class, chance = readouts.classify(
+            synapses.pre_use, synapses.post_use, synapses.n_stored
+        )
         table = readouts.table(self.readout, chance, synapses.most, trust)
         return synapses.score(pre, pre_class, post_class, table)
 

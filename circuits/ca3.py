@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +108,8 @@ class CA3:
         self.forward: CountSynapses | None = None
         self.backward: CountSynapses | None = None
         self.fatigue = np.zeros(config.n_units, dtype=np.float32)
+        self._sorted: WeakKeyDictionary[CountSynapses, tuple[int, readouts.Classes]]
+        self._sorted = WeakKeyDictionary()
 
     # Writing
 
@@ -428,13 +431,21 @@ class CA3:
     def _drive(
         self, synapses: CountSynapses, state: SparseCode, trust: float
     ) -> NDArray[np.float64]:
-        n_stored, pre_use, post_use = synapses.n_stored, synapses.pre_use, synapses.post_use
-        if synapses is self.auto:
-            n_stored, pre_use = chance_patterns(n_stored, self.config.k), post_use
-        pre, post, expected = readouts.classify(pre_use, post_use, n_stored)
+        pre, post, expected = self._classes(synapses)
         levels = synapses.largest + 1
         table = readouts.table(self.config.readout, expected, synapses.most, trust, levels)
         return synapses.score(state, pre, post, table)
+
+    def _classes(self, synapses: CountSynapses) -> readouts.Classes:
+        """Sort the synapses by what chance counts; anew only when their loads have changed."""
+        known = self._sorted.get(synapses)
+        if known is None or known[0] != synapses.changes:
+            n_stored, pre_use, post_use = synapses.n_stored, synapses.pre_use, synapses.post_use
+            if synapses is self.auto:
+                n_stored, pre_use = chance_patterns(n_stored, self.config.k), post_use
+            known = synapses.changes, readouts.classify(pre_use, post_use, n_stored)
+            self._sorted[synapses] = known
+        return known[1]
 
     def _fire(self, drive: NDArray[np.floating]) -> SparseCode:
         inhibit = inhibition.exact if self.config.inhibition == "exact" else inhibition.feedback

@@ -12,6 +12,8 @@ TOLERANCE = 0.02
 """Activity that far from its set point is left alone."""
 
 MOST_ROUNDS = 60
+ROUNDS_TO_A_LOOK = 8
+"""Rounds after which it is looked whether equal drives keep the set point out of reach."""
 
 
 def feedback(score: NDArray[np.floating], k: int) -> SparseCode:
@@ -47,7 +49,8 @@ def feedback(score: NDArray[np.floating], k: int) -> SparseCode:
         return SparseCode.winners(score, min(k, len(score)))
     theta = float(score.mean()) + 2.0 * spread
     gain, last, best = 0.5, 0, (np.inf, theta)
-    for _ in range(MOST_ROUNDS):
+    below, above = -np.inf, np.inf
+    for turn in range(1, MOST_ROUNDS + 1):
         n = int(np.count_nonzero(score > theta))
         miss = np.log(max(n, 0.5) / k)
         if n:
@@ -55,6 +58,10 @@ def feedback(score: NDArray[np.floating], k: int) -> SparseCode:
         if abs(miss) <= np.log1p(TOLERANCE):
             break
         side = 1 if miss > 0 else -1
+        below, above = (max(below, theta), above) if side > 0 else (below, min(above, theta))
+        swung = np.isfinite(below) and np.isfinite(above)
+        if swung and turn % ROUNDS_TO_A_LOOK == 0 and _all_equal(score, below, above):
+            break
         if last and side != last:
             gain *= 0.5
         last = side
@@ -62,6 +69,11 @@ def feedback(score: NDArray[np.floating], k: int) -> SparseCode:
     if not np.isfinite(best[0]):
         return SparseCode.winners(score, 1)
     return SparseCode.from_dense(score > best[1])
+
+
+def _all_equal(score: NDArray[np.floating], below: float, above: float) -> bool:
+    between = score[(score > below) & (score <= above)]
+    return between.size == 0 or bool(between.min() == between.max())
 
 
 def exact(score: NDArray[np.floating], k: int) -> SparseCode:

@@ -29,6 +29,8 @@ from neurosim.errors import ConfigError
 Readout = Literal["willshaw", "covariance", "bayesian"]
 READOUTS: tuple[str, ...] = get_args(Readout)
 
+Classes = tuple[NDArray[np.uint16], NDArray[np.uint16], NDArray[np.float64]]
+
 STEPS_AN_OCTAVE = 32
 """Loads are told apart by 2 per cent."""
 
@@ -36,7 +38,7 @@ SUREST = 1e-4
 """What is left of doubt in a source that is trusted fully."""
 
 
-def classes(use: NDArray[np.floating]) -> tuple[NDArray[np.int64], int]:
+def classes(use: NDArray[np.floating]) -> tuple[NDArray[np.uint16], int]:
     """Sort cells by the logarithm of their load.
 
     Parameters
@@ -46,27 +48,27 @@ def classes(use: NDArray[np.floating]) -> tuple[NDArray[np.int64], int]:
 
     Returns
     -------
-    (n_units,) int64 and int
+    (n_units,) uint16 and int
         Class from 0 on, and the class number that 0 stands for.
     """
     steps = np.rint(STEPS_AN_OCTAVE * np.log2(np.maximum(use, 0.5))).astype(np.int64)
     first = int(steps.min())
-    return steps - first, first
+    return (steps - first).astype(np.uint16), first
 
 
 def classify(
     pre_use: NDArray[np.floating], post_use: NDArray[np.floating], n_stored: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+) -> Classes:
     """Sort synapses by the count that the loads of their two cells let expect.
 
     Returns
     -------
-    (n_pre,) int64, (n_post,) int64, (n_classes,) float64
+    (n_pre,) uint16, (n_post,) uint16, (n_classes,) float64
         Classes of the cells, whose sum is the class of a synapse, and its expected count.
     """
     pre, first_pre = classes(pre_use)
     post, first_post = (pre, first_pre) if post_use is pre_use else classes(post_use)
-    n_classes = int(pre.max() + post.max()) + 1
+    n_classes = int(pre.max()) + int(post.max()) + 1
     return pre, post, expected_counts(first_pre + first_post, n_classes, n_stored)
 
 

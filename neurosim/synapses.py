@@ -69,6 +69,8 @@ class CountSynapses:
         Pairs stored and not taken back; decay lowers it with the loads.
     largest : int
         No count was ever larger.
+    changes : int
+        How often counts and loads were written: as long as it stays, so do they.
     ledger : Ledger
         What was done so far. A target that is looked up is touched if it is stored.
 
@@ -97,6 +99,7 @@ class CountSynapses:
         self.post_use = np.zeros(connectivity.n_post)
         self.n_stored = 0.0
         self.largest = 0
+        self.changes = 0
 
     def push(
         self, pre: SparseCode, gain: NDArray[Any] | None = None, dtype: type = np.float32
@@ -168,6 +171,7 @@ class CountSynapses:
         self.pre_use[pre.active] += amount
         self.post_use[post.active] += amount
         self.n_stored += amount
+        self.changes += 1
         self.largest = max(self.largest, int(tally[:, 2].max(initial=0)))
         n_events, n_lost, _, n_changed = tally.sum(axis=0)
         n_bytes = 2 * n_events + self._met_bytes(pre, post)
@@ -178,7 +182,8 @@ class CountSynapses:
         """Sum the counts of the active cells' synapses onto each target ``(n_post,)``."""
         table = np.arange(self.most + 1, dtype=np.int32)[None]
         zeros = np.zeros(self.connectivity.n_pre, dtype=np.uint16)
-        return self._sum(pre, zeros, np.zeros(self.connectivity.n_post, np.uint16), table)
+        none = np.zeros(self.connectivity.n_post, dtype=np.uint16)
+        return self._sum(pre, zeros, none, table).astype(np.int64)
 
     def score(
         self,
@@ -277,7 +282,7 @@ class CountSynapses:
         pre_class: NDArray[np.integer],
         post_class: NDArray[np.integer],
         table: NDArray[np.int32],
-    ) -> NDArray[np.int64]:
+    ) -> NDArray[np.int32]:
         _check(self, pre, self.connectivity.n_pre, "pre")
         out = np.zeros(self.connectivity.n_post, dtype=np.int32)
         with kernels.threads(self.threads):
@@ -286,13 +291,13 @@ class CountSynapses:
                 self.weights,
                 self.bits,
                 pre.active,
-                pre_class[pre.active].astype(np.uint16),
-                post_class.astype(np.uint16),
+                pre_class[pre.active].astype(np.uint16, copy=False),
+                post_class.astype(np.uint16, copy=False),
                 table,
                 out,
             )
         self._enter_reading(pre, out.itemsize, self.weights.shape[1])
-        return out.astype(np.int64)
+        return out
 
     def decay(self, fraction: float, rng: np.random.Generator) -> None:
         """Let each unit of each count fade with the same small chance.
@@ -318,6 +323,7 @@ class CountSynapses:
                 self.ledger.add(len(block) * fan_out, n_changed, n_units, 2 * block.size)
         for name in ("pre_use", "post_use", "n_stored"):
             setattr(self, name, getattr(self, name) * (1.0 - fraction))
+        self.changes += 1
 
     def _met_bytes(self, pre: SparseCode, post: SparseCode) -> int:
         """Bytes of the stored targets that are compared to find the synapses of two patterns."""
@@ -356,6 +362,7 @@ class CountSynapses:
         for name in ("weights", "pre_use", "post_use"):
             own[name][...] = state[name]
         self.n_stored = float(state["n_stored"])
+        self.changes += 1
         rows = max(1, _SYNAPSES_A_CALL // 16 // self.connectivity.fan_out)
         parts = range(0, len(self.weights), rows)
         self.largest = max(int(self.counts(r, r + rows).max(initial=0)) for r in parts)

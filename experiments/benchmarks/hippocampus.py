@@ -56,7 +56,7 @@ class Config:
     bits: int = 8
     threads: int = 1
     dense_up_to: int = 33_000
-    smallest_in_slope: int = 33_000
+    smallest_in_slope: int = 10_000
     seed: int = 0
 
 

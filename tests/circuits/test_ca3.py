@@ -129,6 +129,52 @@ def test_feedback_inhibition_keeps_a_pattern_that_stands_out_whatever_the_set_po
     assert inhibition.feedback(drive, 60) == SparseCode.of(range(60), 3000)
 
 
+def unhurried(drive, k):
+    """Return what feedback inhibition finds in all its rounds, written without its short cut."""
+    theta = drive.mean() + 2.0 * drive.std()
+    gain, last, seen = 0.5, 0, []
+    for _ in range(inhibition.MOST_ROUNDS):
+        n = np.count_nonzero(drive > theta)
+        miss = np.log(max(n, 0.5) / k)
+        seen += [(abs(miss), theta)] if n else []
+        if abs(miss) <= np.log1p(inhibition.TOLERANCE):
+            break
+        gain *= 0.5 if last * miss < 0 else 1.0
+        last = 1 if miss > 0 else -1
+        theta += gain * drive.std() * miss
+    return SparseCode.from_dense(drive > min(seen)[1])
+
+
+def test_equal_drives_end_the_search_for_a_threshold_early_and_change_nothing():
+    rng = np.random.default_rng(6)
+    steps = []
+    for _ in range(300):
+        drive = rng.poisson(rng.uniform(0.1, 4.0), 500) / 3.0
+        code = inhibition.feedback(drive, 20)
+        assert code == unhurried(drive, 20)
+        steps.append(abs(np.log(len(code) / 20)) > np.log1p(inhibition.TOLERANCE))
+    assert np.mean(steps) > 0.5  # Most could not reach the set point.
+
+
+def test_cells_are_sorted_by_load_anew_whenever_loads_change():
+    network, stored = trained(n=12)
+    cue, rng = stored[0], np.random.default_rng(7)
+    changes = [
+        lambda: network.store(patterns(SMALL, 1, seed=11)[0]),
+        lambda: network.release(stored[3]),
+        lambda: network.decay(0.3, rng),
+        lambda: network.restore(trained(n=5, seed=0)[0].state),
+    ]
+    for change in changes:
+        before = network.drive(cue, 0.8)
+        assert np.array_equal(network.drive(cue, 0.8), before)
+        change()
+        fresh = CA3(SMALL, np.random.default_rng(0))
+        fresh.restore(network.state)
+        assert np.array_equal(network.drive(cue, 0.8), fresh.drive(cue, 0.8))
+        assert not np.array_equal(network.drive(cue, 0.8), before)
+
+
 @pytest.mark.compiled
 def test_both_inhibitions_recall_alike():
     rng = np.random.default_rng(6)
