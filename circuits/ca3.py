@@ -443,7 +443,8 @@ class CA3:
             n_stored, pre_use, post_use = synapses.n_stored, synapses.pre_use, synapses.post_use
             if synapses is self.auto:
                 n_stored, pre_use = chance_patterns(n_stored, self.config.k), post_use
-            known = synapses.changes, readouts.classify(pre_use, post_use, n_stored)
+            inputs = synapses.connectivity.fan_in * self.config.sparsity
+            known = synapses.changes, readouts.classify(pre_use, post_use, n_stored, inputs)
             self._sorted[synapses] = known
         return known[1]
 

@@ -84,7 +84,8 @@ def rehearsed(auto: CountSynapses, readout: str, k: int, pattern: SparseCode) ->
     counts = auto.read(pre, slots).astype(np.int64)
     after = auto.post_use.copy()
     after[pattern.active] += 1.0
-    cells, _, expected = readouts.classify(after, after, chance_patterns(auto.n_stored + 1.0, k))
+    n_stored, inputs = chance_patterns(auto.n_stored + 1.0, k), _inputs(auto, k)
+    cells, _, expected = readouts.classify(after, after, n_stored, inputs)
     kind = cells[pre] + cells[post]
 
     def drive(state: SparseCode, trust: float) -> NDArray[np.float64]:
@@ -125,8 +126,9 @@ def imagined(
     before, n_stored = _loads(auto, k, n_stored)
     after = before.copy()
     after[pattern.active] += 1.0
-    cells, _, expected = readouts.classify(after, after, chance_patterns(n_stored + 1.0, k))
-    load, _, counts = readouts.classify(before, before, chance_patterns(n_stored, k))
+    inputs, patterns = _inputs(auto, k), chance_patterns(n_stored, k)
+    cells, _, expected = readouts.classify(after, after, chance_patterns(n_stored + 1.0, k), inputs)
+    load, _, counts = readouts.classify(before, before, patterns, inputs)
     chances = readouts.chances(counts, auto.most, k / pattern.n_units)
 
     def drive(state: SparseCode, trust: float) -> NDArray[np.float64]:
@@ -170,6 +172,11 @@ def gauge(
         mean_count=mean_count,
         potentiated=float(-np.expm1(-mean_count)),
     )
+
+
+def _inputs(auto: CountSynapses, k: int) -> float:
+    """Return the active synapses onto a cell when k cells fire."""
+    return auto.connectivity.fan_in * k / auto.connectivity.n_pre
 
 
 def _loads(

@@ -32,50 +32,93 @@ READOUTS: tuple[str, ...] = get_args(Readout)
 Classes = tuple[NDArray[np.uint16], NDArray[np.uint16], NDArray[np.float64]]
 
 STEPS_AN_OCTAVE = 32
-"""Loads are told apart by 2 per cent."""
+"""Loads are told apart by 2 per cent at least."""
+
+COARSENESS = 0.1
+"""Most noise that telling loads apart in steps may add to a drive, over the noise of its counts."""
 
 SUREST = 1e-4
 """What is left of doubt in a source that is trusted fully."""
 
 
-def classes(use: NDArray[np.floating]) -> tuple[NDArray[np.uint16], int]:
+def steps_an_octave(n_counts: float) -> int:
+    """Return in how many steps an octave of load is divided, a power of two.
+
+    All synapses of a cell are off by the same share of what chance counts, uniform within a step
+    of width ``ln 2 / steps``, while their counts vary independently. Over synapses with
+    `n_counts` between them the one adds ``n_counts ln 2 / (steps sqrt(12))`` to the drive, the
+    other ``sqrt(n_counts)``: the more synapses and patterns, the finer the steps.
+
+    Parameters
+    ----------
+    n_counts : float
+        What chance counts in all active synapses onto a cell.
+    """
+    enough = np.log(2.0) * np.sqrt(n_counts / 12.0) / COARSENESS
+    steps = STEPS_AN_OCTAVE
+    while steps < enough:
+        steps *= 2
+    return steps
+
+
+def classes(
+    use: NDArray[np.floating], steps: int = STEPS_AN_OCTAVE
+) -> tuple[NDArray[np.uint16], int]:
     """Sort cells by the logarithm of their load.
 
     Parameters
     ----------
     use : (n_units,) float
         Times each cell was stored as active; less than half a time counts as half.
+    steps : int
+        Classes an octave.
 
     Returns
     -------
     (n_units,) uint16 and int
         Class from 0 on, and the class number that 0 stands for.
     """
-    steps = np.rint(STEPS_AN_OCTAVE * np.log2(np.maximum(use, 0.5))).astype(np.int64)
-    first = int(steps.min())
-    return (steps - first).astype(np.uint16), first
+    numbers = np.rint(steps * np.log2(np.maximum(use, 0.5))).astype(np.int64)
+    first = int(numbers.min())
+    return (numbers - first).astype(np.uint16), first
 
 
 def classify(
-    pre_use: NDArray[np.floating], post_use: NDArray[np.floating], n_stored: float
+    pre_use: NDArray[np.floating],
+    post_use: NDArray[np.floating],
+    n_stored: float,
+    inputs: float = 0.0,
 ) -> Classes:
     """Sort synapses by the count that the loads of their two cells let expect.
+
+    Parameters
+    ----------
+    pre_use, post_use : (n_pre,), (n_post,) float
+        Times each cell was stored as active.
+    n_stored : float
+        Pairs stored.
+    inputs : float
+        Active synapses onto a cell, which decide how finely loads are told apart.
 
     Returns
     -------
     (n_pre,) uint16, (n_post,) uint16, (n_classes,) float64
         Classes of the cells, whose sum is the class of a synapse, and its expected count.
     """
-    pre, first_pre = classes(pre_use)
-    post, first_post = (pre, first_pre) if post_use is pre_use else classes(post_use)
+    mean = float(pre_use.mean()) * float(post_use.mean()) / max(n_stored, 1.0)
+    steps = steps_an_octave(inputs * mean)
+    pre, first_pre = classes(pre_use, steps)
+    post, first_post = (pre, first_pre) if post_use is pre_use else classes(post_use, steps)
     n_classes = int(pre.max()) + int(post.max()) + 1
-    return pre, post, expected_counts(first_pre + first_post, n_classes, n_stored)
+    return pre, post, expected_counts(first_pre + first_post, n_classes, n_stored, steps)
 
 
-def expected_counts(first: int, n_classes: int, n_stored: float) -> NDArray[np.float64]:
+def expected_counts(
+    first: int, n_classes: int, n_stored: float, steps: int = STEPS_AN_OCTAVE
+) -> NDArray[np.float64]:
     """Return what chance counts in each class of synapse: ``pre_use * post_use / n_stored``."""
-    steps = first + np.arange(n_classes)
-    counts: NDArray[np.float64] = np.exp2(steps / STEPS_AN_OCTAVE) / max(n_stored, 1.0)
+    numbers = first + np.arange(n_classes)
+    counts: NDArray[np.float64] = np.exp2(numbers / steps) / max(n_stored, 1.0)
     return counts
 
 

@@ -93,6 +93,26 @@ def test_expected_counts_of_the_classes_are_the_product_of_the_loads():
     np.testing.assert_allclose(table[steps[:, None] + steps], exact, rtol=0.0221)
 
 
+@pytest.mark.parametrize(("inputs", "count"), [(26.0, 1.7), (80.0, 4.0), (240.0, 11.4)])
+def test_telling_loads_apart_in_steps_adds_little_to_the_noise_of_the_drive(inputs, count):
+    rng = np.random.default_rng(8)
+    use = rng.binomial(28_000, 0.02, 4000).astype(float)
+    n_stored = use.mean() ** 2 / count  # So that chance counts `count` in a synapse.
+    ones = np.array([use.mean()])
+    _, post, expected = readouts.classify(ones, use, n_stored, inputs)
+    # All active synapses of a cell are off by the same: what it adds to the covariance drive.
+    common = inputs * (expected[post] - ones * use / n_stored)
+    noise = np.sqrt(inputs * count)
+    assert common.std() < readouts.COARSENESS * noise
+    assert len(expected) < 1000  # Rows of a table that stays in the cache.
+
+
+def test_few_counts_need_no_finer_steps_and_more_counts_do():
+    assert readouts.steps_an_octave(0.0) == readouts.STEPS_AN_OCTAVE
+    assert readouts.steps_an_octave(26.0 * 1.7) == readouts.STEPS_AN_OCTAVE
+    assert readouts.steps_an_octave(240.0 * 11.4) == 4 * readouts.STEPS_AN_OCTAVE
+
+
 def test_the_bayesian_worth_is_the_ratio_of_poisson_chances():
     from scipy.stats import poisson
 
