@@ -273,6 +273,8 @@ class CA3:
         while len(visited) < n_steps:
             state = visited[-1].code
             drive = self._drive(synapses, state, self.config.trust[-1])
+            if self.config.readout == "bayesian":  # Only log odds can be added to log odds.
+                drive += readouts.bias(synapses.post_use, synapses.n_stored)
             if rng is not None:
                 spread = self.config.noise * float(drive.std())
                 drive = drive + spread * rng.standard_normal(len(drive))

@@ -186,6 +186,25 @@ def prior(n_cue: int, k: int, n_units: int, trust: float) -> float:
     return max(0.0, float(np.log(believed / (1 - believed)) - np.log(rest / (1 - rest))))
 
 
+def bias(use: NDArray[np.floating], n_stored: float) -> NDArray[np.float64]:
+    """Return the log of the share of stored patterns in which each cell took part [nats].
+
+    The prior of the odds that `table` updates: what is likely to follow before any input speaks.
+
+    Parameters
+    ----------
+    use : (n_units,) float
+        Times each cell was stored as active; less than half a time counts as half.
+    n_stored : float
+
+    References
+    ----------
+    Lansner & Ekeberg (1989) Int. J. Neural Syst. 1:77: the bias log p_j of a unit.
+    """
+    share: NDArray[np.float64] = np.log(np.maximum(use, 0.5) / max(n_stored, 1.0))
+    return share
+
+
 def chances(expected: NDArray[np.float64], most: int, sparsity: float) -> NDArray[np.float64]:
     """Return the chance of each count or a smaller one, if patterns of k cells were stored.
 

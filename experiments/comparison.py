@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.errors import ConfigError, nearest_name
-from neurosim.hdf5 import Arrays, pack_hdf5, unpack_hdf5
-from neurosim.jobs import run_jobs
+from neurosim.hdf5 import Arrays
+from neurosim.jobs import pack_arrays, run_jobs, unpack_arrays
 from neurosim.recorder import Recorder
 
 
@@ -79,7 +79,7 @@ def compare(
     """
     alone = replace(config, arms=(), seeds=(), workers=0)
     jobs = [(alone, arm, seed) for seed in config.seeds for arm in config.arms]
-    results = run_jobs(run_arm, jobs, config.workers, tick, shelf, _pack, _unpack)
+    results = run_jobs(run_arm, jobs, config.workers, tick, shelf, pack_arrays, unpack_arrays)
     measured: Measured = {}
     for arm in config.arms:
         rows = [row for (_, each, _), row in zip(jobs, results, strict=True) if each == arm]
@@ -101,11 +101,3 @@ def record(measured: Measured, recorder: Recorder, dims: Mapping[str, tuple[str,
         for name, array in values.items():
             place = f"{arm.replace(' ', '_')}/{name}"
             recorder.store(place, array, "", ("seed", *dims.get(name, ())))
-
-
-def _pack(arrays: Arrays) -> bytes:
-    return pack_hdf5(arrays, {})
-
-
-def _unpack(data: bytes) -> Arrays:
-    return unpack_hdf5(data, "an arm's result")[0]

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from circuits.ca3 import CA3, CA3Config, Recall
 from neurosim.codes import SparseCode
 from neurosim.errors import ConfigError
-from neurosim.jobs import run_jobs
+from neurosim.hdf5 import Arrays
+from neurosim.jobs import pack_arrays, run_jobs, unpack_arrays
 from neurosim.metrics import mean_interval
 from neurosim.plotting import points
 from neurosim.randomness import Streams
@@ -150,6 +151,7 @@ class Result:
         for s, strength in enumerate(config.strengths):
             columns[f"first_arm_{strength}_to_1"] = self.first_arm[:, s]
             columns[f"whole_arm_{strength}_to_1"] = self.whole_arm[:, s]
+        columns["first_arm_gain"] = self.first_arm[:, -1] - self.first_arm[:, 0]
         values: dict[str, float] = {}
         for name, column in columns.items():
             interval = mean_interval(column)
@@ -186,8 +188,8 @@ def run(
         Folder that keeps what is finished when a run is interrupted, for the next one.
     """
     jobs = [(seed, config) for seed in config.seeds]
-    parts = zip(*run_jobs(one_seed, jobs, config.workers, tick, shelf), strict=True)
-    result = Result(config, *(np.array(part) for part in parts))
+    rows = run_jobs(one_seed, jobs, config.workers, tick, shelf, pack_arrays, unpack_arrays)
+    result = Result(config, **{name: np.stack([row[name] for row in rows]) for name in rows[0]})
     if recorder is not None:
         recorder.store("in_order", result.in_order, "", ("seed", "direction", "load"))
         speed = np.nan_to_num(result.speed, nan=0.0)
@@ -198,8 +200,8 @@ def run(
     return result
 
 
-def one_seed(seed: int, config: Config) -> tuple[NDArray[np.float64], ...]:
-    """Return the fields of `Result` at one seed."""
+def one_seed(seed: int, config: Config) -> Arrays:
+    """Return the fields of `Result` at one seed, by name."""
     rng = Streams(seed).generator("sequences", config.n_units, config.fan_in)
     in_order, speed = _order_by_load(config, rng)
     capacity = falls_to_half(np.array(config.loads), in_order.mean(axis=0))
@@ -208,8 +210,19 @@ def one_seed(seed: int, config: Config) -> tuple[NDArray[np.float64], ...]:
         _store_random(net, config.length, rng) for _ in range(config.n_sequences(capacity / 2))
     ]
     half = np.array([_examine(net, stored, reverse)[0] for reverse in (False, True)])
-    arms = np.array([branch(config, strength, rng) for strength in config.strengths])
-    return in_order, speed, np.array(capacity), half, arms[:, 0], arms[:, 1], cycle(config, rng)
+    drawn = [Streams(seed).generator("branch") for _ in config.strengths]  # The same network.
+    arms = np.array(
+        [branch(config, n, own) for n, own in zip(config.strengths, drawn, strict=True)]
+    )
+    return {
+        "in_order": in_order,
+        "speed": speed,
+        "capacity": np.array(capacity),
+        "half": half,
+        "first_arm": arms[:, 0],
+        "whole_arm": arms[:, 1],
+        "laps": cycle(config, rng),
+    }
 
 
 def _order_by_load(

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.errors import ConfigError, CorruptFileError
-from neurosim.hdf5 import pack_hdf5, unpack_hdf5
+from neurosim.hdf5 import Arrays, pack_hdf5, unpack_hdf5
 from neurosim.ledger import Ledger, counting, enter
 from neurosim.provenance import source_digest, versions
 from neurosim.storage import atomic_write_bytes, json_text
@@ -82,6 +82,16 @@ def unpack_array(data: bytes) -> NDArray[Any]:
     return unpack_hdf5(data, "a job's result")[0]["result"]
 
 
+def pack_arrays(result: Arrays) -> bytes:
+    """Return named arrays, of any shapes, as a sealed HDF5 file."""
+    return pack_hdf5(result, {})
+
+
+def unpack_arrays(data: bytes) -> Arrays:
+    """Take back what `pack_arrays` returned."""
+    return unpack_hdf5(data, "a job's result")[0]
+
+
 def run_jobs(
     function: Callable[..., R],
     jobs: Sequence[tuple[Any, ...]],
@@ -112,7 +122,7 @@ def run_jobs(
         Folder in which each result is kept as soon as it is there: what an interruption left is
         found by the next call. When all jobs are done they are thrown away.
     pack, unpack : callable
-        How a result becomes the bytes of a file and is read again; for arrays by default.
+        How a result becomes the bytes of a file and is read again; for an array by default.
 
     Raises
     ------

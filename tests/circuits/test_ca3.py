@@ -291,6 +291,30 @@ def test_a_cycle_goes_round_and_a_branch_is_decided_by_noise():
     assert ways == {(0, 1, 2), (0, 3, 4)}
 
 
+@pytest.mark.compiled
+def test_at_a_branch_the_arm_that_was_stored_more_often_is_taken_more_often():
+    taken = []
+    for seed in range(6):
+        network = CA3(SMALL, np.random.default_rng(seed))
+        stem, often, once, *others = patterns(SMALL, 23, seed)
+        network.store_sequence(others)
+        network.store_sequence([stem, once])
+        for _ in range(5):
+            network.store_sequence([stem, often], auto=False)
+        network.store(often)
+        rng = np.random.default_rng(seed)
+        for _ in range(10):
+            for recall in network.replay_sequence(stem, n_steps=2, rng=rng)[1:]:
+                taken.append(recall.code.overlap(often) > recall.code.overlap(once))
+    assert len(taken) > 30  # Noise ends some replays at the stem.
+    assert np.mean(taken) > 0.8  # Without the bias 0.73.
+
+
+def test_the_bias_is_the_log_of_how_often_a_cell_took_part():
+    found = readouts.bias(np.array([0.0, 1.0, 5.0, 10.0]), 10.0)
+    np.testing.assert_allclose(np.exp(found), [0.05, 0.1, 0.5, 1.0])
+
+
 def test_sequences_and_single_patterns_do_not_share_synapses():
     network, stored = trained(n=5)
     before = network.auto.weights.copy()

@@ -92,7 +92,7 @@ def test_a_visit_counts_once_and_only_if_the_overlap_is_large():
 
 
 @compiled
-def test_sequences_replay_in_order_both_ways_at_half_capacity_and_not_when_overfull():
+def test_sequences_replay_in_order_both_ways_at_half_capacity_and_not_when_overfull(tmp_path):
     config = sequences.Config(
         n_units=768,
         fan_in=384,
@@ -104,7 +104,7 @@ def test_sequences_replay_in_order_both_ways_at_half_capacity_and_not_when_overf
         seeds=(0, 1),
         workers=1,
     )
-    result = sequences.run(config, None, Recorder())
+    result = sequences.run(config, None, Recorder(), shelf=tmp_path)
     assert (result.in_order[:, :, 0] == 1).all()
     assert (result.in_order[:, :, -1] < 0.5).all()
     assert result.half.mean() > 0.85  # Some ten sequences; one may fail.
