@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits import free_capacity, inhibition, readouts
+from circuits.attractor import Recall, settle
 from circuits.ca3_config import CA3Config
 from circuits.free_capacity import Drive, Gauge, chance_patterns
 from neurosim.codes import SparseCode, corrupted
@@ -18,12 +19,6 @@ from neurosim.errors import CapacityError, ConfigError, CorruptFileError, Numeri
 from neurosim.hdf5 import pack_hdf5, unpack_hdf5
 from neurosim.resources import require_memory
 from neurosim.synapses import CountSynapses, check_state
-
-CALM = 0.9
-"""Overlap of two successive states from which the second is trusted more."""
-
-STILL = 0.995
-"""Overlap of two successive states that counts as a fixed point: one cell in 200 flickers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,28 +35,6 @@ class Written:
 
     n_events: int
     n_lost: int
-
-
-@dataclass(frozen=True, eq=False)
-class Recall:
-    """What a cue brought back.
-
-    Parameters
-    ----------
-    code : SparseCode
-        The last state.
-    settled : bool
-        Whether it is a fixed point (`STILL`).
-    n_steps : int
-        Attractor steps taken.
-    overlaps : tuple of float
-        Overlap of each state with the one before it.
-    """
-
-    code: SparseCode
-    settled: bool
-    n_steps: int
-    overlaps: tuple[float, ...]
 
 
 class CA3:
@@ -467,20 +440,7 @@ class CA3:
         drive: Drive | None = None,
         prior: float = 0.0,
     ) -> Recall:
-        drive = drive or self.drive
-        state, overlaps, stage = cue, [], 0
-        for step in range(self.config.steps):
-            received = drive(state, trust[stage])
-            if step == 0:
-                received[cue.active] += prior
-            following = self._fire(received)
-            overlaps.append(following.overlap(state))
-            state = following
-            if overlaps[-1] >= STILL and stage == len(trust) - 1:
-                return Recall(state, True, step + 1, tuple(overlaps))
-            if overlaps[-1] >= CALM or (step + 1) * 3 >= self.config.steps:
-                stage = min(stage + 1, len(trust) - 1)
-        return Recall(state, False, self.config.steps, tuple(overlaps))
+        return settle(cue, drive or self.drive, self._fire, trust, self.config.steps, prior)
 
     def _evidence(self, synapses: CountSynapses, state: SparseCode, following: SparseCode) -> float:
         """Return the potentiated share of the synapses onto the next state, 0 chance and 1 all."""

@@ -18,7 +18,7 @@ from neurosim.connectivity import Generated
 from neurosim.contracts import Rule
 from neurosim.errors import ConfigError
 from neurosim.randomness import Streams
-from neurosim.synapses import push
+from neurosim.transmission import push
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from neurosim.contracts import Rule
 from neurosim.errors import ConfigError
 from neurosim.ledger import Ledger, operations
 from neurosim.projections import SparseProjection
-from neurosim.synapses import push
+from neurosim.transmission import push
 
 _MOST_ACTIVE = (1 << 16) - 1
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.ca3 import CA3, CA3Config, Recall
+from circuits.attractor import Recall
+from circuits.ca3 import CA3, CA3Config
 from neurosim.codes import SparseCode
 from neurosim.errors import ConfigError
 from neurosim.hdf5 import Arrays

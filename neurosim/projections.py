@@ -11,7 +11,7 @@ from neurosim.codes import SparseCode
 from neurosim.connectivity import Stored
 from neurosim.errors import ConfigError
 from neurosim.ledger import Ledger
-from neurosim.synapses import coincident
+from neurosim.transmission import coincident
 
 if TYPE_CHECKING:
     from neurosim.contracts import Rule

@@ -14,17 +14,14 @@ from numpy.typing import NDArray
 
 from neurosim import kernels
 from neurosim.codes import SparseCode
-from neurosim.connectivity import Connectivity
+from neurosim.connectivity import Connectivity, Indices
 from neurosim.errors import ConfigError, CorruptFileError
 from neurosim.ledger import Ledger
 from neurosim.resources import require_memory
-
-Indices = NDArray[np.int64]
+from neurosim.transmission import SYNAPSES_A_CALL, check_code, coincident, meeting, push
 
 _LARGEST_SUM = 2**31 - 1
 _FINEST = 1 << 16
-_SYNAPSES_A_CALL = 1 << 27
-"""So that a kernel returns within half a second and Ctrl-C is heard."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +150,7 @@ class CountSynapses:
         amount : int [counts]
             Steps; a negative amount takes back. Exact as long as nothing was lost at a bound.
         """
-        slots, keys = _meeting(self.connectivity, pre, post)
+        slots, keys = meeting(self.connectivity, pre, post)
         tally = np.zeros((len(pre), 4), dtype=np.int64)
         with kernels.threads(self.threads):
             kernels.potentiate(
@@ -259,7 +256,7 @@ class CountSynapses:
         out = np.zeros(self.connectivity.n_post, dtype=np.int32)
         rounded = np.rint(table * fine).astype(np.int32)
         bars = np.rint(np.minimum(chances, 1.0) * (2**32 - 1)).astype(np.uint32)
-        cells = max(1, _SYNAPSES_A_CALL // 8 // self.connectivity.fan_out)
+        cells = max(1, SYNAPSES_A_CALL // 8 // self.connectivity.fan_out)
         with kernels.threads(self.threads):
             for first in range(0, len(pre), cells):
                 kernels.imagine(
@@ -283,7 +280,7 @@ class CountSynapses:
         post_class: NDArray[np.integer],
         table: NDArray[np.int32],
     ) -> NDArray[np.int32]:
-        _check(self, pre, self.connectivity.n_pre, "pre")
+        check_code(self, pre, self.connectivity.n_pre, "pre")
         out = np.zeros(self.connectivity.n_post, dtype=np.int32)
         with kernels.threads(self.threads):
             kernels.score(
@@ -313,7 +310,7 @@ class CountSynapses:
             raise ConfigError.expected(self, "fraction", "0..1", fraction, "give a share")
         seed, bar = rng.integers(1 << 63, dtype=np.uint64), int(round(fraction * 2**32))
         fan_out = self.connectivity.fan_out
-        rows = max(1, _SYNAPSES_A_CALL // 8 // fan_out)
+        rows = max(1, SYNAPSES_A_CALL // 8 // fan_out)
         with kernels.threads(self.threads):
             for first in range(0, len(self.weights), rows):
                 block = self.weights[first : first + rows]
@@ -363,56 +360,9 @@ class CountSynapses:
             own[name][...] = state[name]
         self.n_stored = float(state["n_stored"])
         self.changes += 1
-        rows = max(1, _SYNAPSES_A_CALL // 16 // self.connectivity.fan_out)
+        rows = max(1, SYNAPSES_A_CALL // 16 // self.connectivity.fan_out)
         parts = range(0, len(self.weights), rows)
         self.largest = max(int(self.counts(r, r + rows).max(initial=0)) for r in parts)
-
-
-def push(
-    connectivity: Connectivity,
-    pre: SparseCode,
-    gain: NDArray[Any] | None = None,
-    dtype: type = np.float32,
-    threads: int = 1,
-) -> NDArray[Any]:
-    """Sum the gains of the active cells connected to each target: weights of one.
-
-    Parameters
-    ----------
-    connectivity : Connectivity
-    pre : SparseCode of n_pre
-    gain : (n_pre,) float, optional
-        Ones by default.
-    dtype : type
-        Of the result; uint16 is enough to count up to 65,535 partners.
-    threads : int
-        Results do not depend on it.
-
-    Returns
-    -------
-    (n_post,) dtype
-    """
-    _check("push", pre, connectivity.n_pre, "pre")
-    gains = _gains("push", pre, gain, np.dtype(dtype))
-    out: NDArray[Any] = np.zeros(connectivity.n_post, dtype=dtype)
-    cells = max(1, _SYNAPSES_A_CALL // connectivity.fan_out)
-    with kernels.threads(threads):
-        for first in range(0, len(pre), cells):
-            part = slice(first, first + cells)
-            kernels.push(connectivity.wires, pre.active[part], gains[part], out)
-    return out
-
-
-def coincident(connectivity: Connectivity, pre: SparseCode, post: SparseCode) -> Indices:
-    """Return the flat indices ``cell * fan_out + slot`` of the synapses with both cells active.
-
-    They are ascending. Parameters as for `push`.
-    """
-    slots, keys = _meeting(connectivity, pre, post)
-    out = np.empty(len(pre) * min(connectivity.fan_out, len(post)), dtype=np.int64)
-    wires = connectivity.wires
-    n = kernels.coincident(wires, connectivity.fan_out, pre.active, post.active, slots, keys, out)
-    return out[:n]
 
 
 def row_bytes(owner: object, fan_out: int, bits: int) -> int:
@@ -455,36 +405,3 @@ def check_state(
                 "none" if got is None else f"{got.dtype} {got.shape}",
                 "load it into the circuit that wrote it",
             )
-
-
-def _meeting(
-    connectivity: Connectivity, pre: SparseCode, post: SparseCode
-) -> tuple[Indices, NDArray[np.uint32]]:
-    """Return the slots and keys by which any cell would reach the active ones of `post`."""
-    _check("synapses", pre, connectivity.n_pre, "pre")
-    _check("synapses", post, connectivity.n_post, "post")
-    slots = connectivity.slots(post.active)
-    return slots, connectivity.keys(post.active, slots)
-
-
-def _gains(
-    owner: object, pre: SparseCode, gain: NDArray[Any] | None, kind: np.dtype[Any]
-) -> NDArray[Any]:
-    if gain is None:
-        return np.ones(len(pre), dtype=kind)
-    if gain.shape != (pre.n_units,):
-        raise ConfigError.expected(
-            owner, "gain", f"shape ({pre.n_units},)", gain.shape, "give one gain a cell"
-        )
-    return gain[pre.active].astype(kind)
-
-
-def _check(owner: object, code: SparseCode, n_units: int, side: str) -> None:
-    if code.n_units != n_units:
-        raise ConfigError.expected(
-            owner,
-            side,
-            f"a code of {n_units} cells",
-            f"{code.n_units} cells",
-            "give the code of the region it connects",
-        )

@@ -18,7 +18,7 @@ from experiments.benchmarks import machine
 from neurosim.codes import SparseCode
 from neurosim.connectivity import Generated
 from neurosim.resources import available_memory, require_memory
-from neurosim.synapses import push
+from neurosim.transmission import push
 
 CONNECTIVITY = 0.04
 """Share of the cells before it that drives one cell, in CA3 up to `MOST_SYNAPSES`."""

@@ -4,11 +4,12 @@ import numba
 import numpy as np
 import pytest
 
-from neurosim import synapses as module
+from neurosim import transmission
 from neurosim.codes import SparseCode
 from neurosim.connectivity import Full, Generated, Nearby, Stored
 from neurosim.errors import CapacityError, ConfigError, CorruptFileError
-from neurosim.synapses import CountSynapses, push
+from neurosim.synapses import CountSynapses
+from neurosim.transmission import push
 
 N_PRE, N_POST = 61, 53
 WIRINGS = {
@@ -133,7 +134,7 @@ def test_pushing_in_parts_changes_nothing(monkeypatch):
     connectivity, rng = WIRINGS["generated"](), np.random.default_rng(4)
     pre, gain = SparseCode.random(N_PRE, 30, rng), rng.random(N_PRE)
     whole = push(connectivity, pre, gain)
-    monkeypatch.setattr(module, "_SYNAPSES_A_CALL", 40)
+    monkeypatch.setattr(transmission, "SYNAPSES_A_CALL", 40)
     assert np.array_equal(push(connectivity, pre, gain), whole)
 
 
