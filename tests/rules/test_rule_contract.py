@@ -12,10 +12,12 @@ from neurosim.audit import RuleSubject, audit
 from neurosim.connectivity import Full, Generated, Stored
 from neurosim.discovery import members, modules
 from neurosim.errors import ConfigError
+from neurosim.learner import Learner
 from neurosim.plasticity import PlasticProjection
 from neurosim.rule import SIGNALS, Rule, arguments, check_rule
 
 RULES = members("rules", Rule)
+LEARNERS = members("rules", Learner)
 SYNAPTIC = {name: rule for name, rule in RULES.items() if rule.acts_on != "cell"}
 N_PRE, N_POST, FAN_OUT = 9, 8, 5
 every_rule = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
@@ -54,9 +56,10 @@ def as_matrix(made, name):
     return values.T.copy() if values.ndim == 2 else values.copy()
 
 
-def test_there_are_rules_and_each_module_holds_one():
+def test_there_are_rules_and_each_module_holds_a_rule_or_a_learner():
     assert len(RULES) >= 16
-    assert set(RULES) == set(modules("rules"))
+    assert not set(RULES) & set(LEARNERS)
+    assert set(RULES) | set(LEARNERS) == set(modules("rules"))
 
 
 @every_rule
