@@ -32,6 +32,8 @@ CRITERIA = (0.5, 0.9, 0.95)
 
 ROWS_A_PART = 1 << 24
 MANIFEST = "checkpoint.json"
+FORMAT = 2
+"""Of a checkpoint; the first had no wall seconds."""
 
 expected = {
     "k": (0.22, "Treves & Rolls (1991) Network 2:371: k of 0.2 to 0.3, above finite sizes"),
@@ -310,7 +312,7 @@ def _resume(config: Config, network: CA3) -> tuple[int, list[list[float]], Costs
         raise ConfigError.expected(
             Config,
             "checkpoint",
-            "a checkpoint of the same network and seed",
+            "a checkpoint of the same format, network and seed",
             str(folder),
             "choose another folder",
         )
@@ -339,7 +341,8 @@ def _identity(config: Config) -> str:
     """Return what a checkpoint depends on."""
     free = {"patterns", "checkpoint", "checkpoint_every", "threads"}
     fields: dict[str, Any] = dataclasses.asdict(config)
-    return json_text({name: value for name, value in fields.items() if name not in free})
+    kept = {name: value for name, value in fields.items() if name not in free}
+    return json_text({"format": FORMAT, **kept})
 
 
 def _part(stored: int, part: int) -> str:

@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurosim.errors import ConfigError, NumericalError
+from neurosim.errors import NumericalError
 from neurosim.network import Network, check_inputs, check_targets
 from neurosim.optimisers import Moments, Optimiser
 
@@ -296,16 +296,3 @@ def diverged(
         f"{where}; largest weight {worst[layer]:.3g} in layer {layer}; lower the learning rate "
         f"(now {learner.optimiser.eta:g})"
     )
-
-
-def check_positive(owner: object, **values: float) -> None:
-    """Refuse parameters that are not above 0.
-
-    Raises
-    ------
-    ConfigError
-        Naming the first of them.
-    """
-    for name, value in values.items():
-        if not (np.isfinite(value) and value > 0):
-            raise ConfigError.expected(owner, name, "a number above 0", value, "leave it out")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +18,8 @@ Loss = Literal["cross_entropy", "mse"]
 Initial = Literal["xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal"]
 
 LEAK = 0.01
-LOSSES = ("cross_entropy", "mse")
+LOSSES = get_args(Loss)
+INITIALS = get_args(Initial)
 
 
 class Activation(NamedTuple):
@@ -95,7 +96,7 @@ class NetworkConfig:
         for field, known in (
             ("activation", tuple(ACTIVATIONS)),
             ("loss", LOSSES),
-            ("initial", tuple(_GAINS)),
+            ("initial", INITIALS),
             ("dtype", ("float32", "float64")),
         ):
             name = getattr(self, field)
@@ -103,15 +104,6 @@ class NetworkConfig:
                 near = nearest_name(str(name), known)
                 mend = f"did you mean '{near}'?" if near else "choose one of them"
                 raise ConfigError.expected(self, field, " or ".join(known), name, mend)
-
-
-# Variance of a weight times (n_pre + n_post) for xavier, times n_pre for kaiming.
-_GAINS: Mapping[str, float] = {
-    "xavier_uniform": 2.0,
-    "xavier_normal": 2.0,
-    "kaiming_uniform": 2.0,
-    "kaiming_normal": 2.0,
-}
 
 
 class Pass(NamedTuple):
@@ -306,7 +298,7 @@ def draw_weights(
     """
     n_post, n_pre = shape
     fans = n_pre + n_post if initial.startswith("xavier") else n_pre
-    spread = math.sqrt(_GAINS[initial] / fans)
+    spread = math.sqrt(2.0 / fans)
     if initial.endswith("normal"):
         return rng.normal(0.0, spread, size=shape)
     return rng.uniform(-math.sqrt(3) * spread, math.sqrt(3) * spread, size=shape)

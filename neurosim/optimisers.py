@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numba
 import numpy as np
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from neurosim.errors import ConfigError, nearest_name
 
 Array = NDArray[np.floating]
-KINDS = ("sgd", "momentum", "adam")
+Kind = Literal["sgd", "momentum", "adam"]
+KINDS = get_args(Kind)
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -62,7 +63,7 @@ class Optimiser:
     Algorithm 2.
     """
 
-    kind: Literal["sgd", "momentum", "adam"] = "sgd"
+    kind: Kind = "sgd"
     eta: float = 0.1
     momentum: float = 0.9
     beta1: float = 0.9

@@ -50,12 +50,24 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, bits, monkeypatch
 
 
 @pytest.mark.compiled
+def test_a_checkpoint_of_an_earlier_format_is_refused(tmp_path, monkeypatch):
+    kept = dataclasses.replace(
+        SMALL, patterns=10, probes=1, checkpoint_every=10, checkpoint=str(tmp_path)
+    )
+    with monkeypatch.context() as earlier:
+        earlier.setattr(whole_rat, "FORMAT", 1)
+        whole_rat.run(kept)
+    with pytest.raises(ConfigError, match="a checkpoint of the same format"):
+        whole_rat.run(kept)
+
+
+@pytest.mark.compiled
 def test_a_checkpoint_of_another_network_or_a_damaged_one_is_refused(tmp_path):
     kept = dataclasses.replace(
         SMALL, patterns=10, probes=1, checkpoint_every=10, checkpoint=str(tmp_path)
     )
     whole_rat.run(kept)
-    with pytest.raises(ConfigError, match="a checkpoint of the same network and seed"):
+    with pytest.raises(ConfigError, match="a checkpoint of the same format, network and seed"):
         whole_rat.run(dataclasses.replace(kept, seed=1))
     with pytest.raises(ConfigError, match="patterns: expected 10 or more"):
         whole_rat.run(dataclasses.replace(kept, patterns=5))

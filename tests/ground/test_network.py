@@ -64,27 +64,36 @@ def test_losses_are_those_of_torch(loss):
     np.testing.assert_allclose(net.losses(net.predict(x), y), wanted.numpy(), rtol=1e-12)
 
 
-@pytest.mark.parametrize("kind", ["sgd", "momentum", "adam"])
-@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize(
+    ("kind", "decay"),
+    [("sgd", 0.0), ("sgd", 0.1), ("momentum", 0.0), ("adam", 0.0), ("adam", 0.1)],
+)
 def test_optimisers_step_as_those_of_torch(kind, decay):
     rng = np.random.default_rng(0)
     ours, directions = rng.normal(size=(3, 4)), rng.normal(size=(5, 3, 4))
     theirs = torch.nn.Parameter(torch.from_numpy(ours.copy()))
-    # Of torch's optimisers only AdamW shrinks weights apart from the gradient; with plain
-    # descent the two ways are the same.
+    # Of torch's optimisers with a memory only AdamW shrinks weights apart from the gradient; with
+    # plain descent the two ways are the same.
     optimiser = {
         "sgd": torch.optim.SGD([theirs], lr=0.1, weight_decay=decay),
         "momentum": torch.optim.SGD([theirs], lr=0.1, momentum=0.9),
         "adam": torch.optim.AdamW([theirs], lr=0.1, weight_decay=decay),
     }[kind]
-    if kind == "momentum":
-        decay = 0.0
     moments = Moments(Optimiser(kind, eta=0.1, decay=decay), [ours])
     for direction in directions:
         moments.step([direction])
         theirs.grad = torch.from_numpy(-direction)
         optimiser.step()
     np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "momentum", "adam"])
+def test_decay_shrinks_weights_by_its_share_of_the_rate_whatever_the_moments(kind):
+    weights = np.array([2.0, -1.0])
+    moments = Moments(Optimiser(kind, eta=0.5, decay=0.1), [weights])
+    moments.step([np.zeros(2)])
+    moments.step([np.zeros(2)], rate=0.5)
+    np.testing.assert_allclose(weights, np.array([2.0, -1.0]) * 0.95 * 0.975, rtol=1e-15)
 
 
 def test_a_rate_scales_the_learning_rate():

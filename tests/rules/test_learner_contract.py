@@ -146,8 +146,25 @@ def test_weights_that_are_not_finite_stop_the_run_and_are_named(kind):
 @every_learner
 def test_what_is_kept_beside_the_network_is_counted(kind):
     learner, network, memory = made(kind)
-    bare = sum(a.nbytes for a in network.parameters) / network.n_synapses
-    assert learner.state_bytes_per_synapse(network, memory) >= bare
+    biases = sum(b.size for b in network.biases) / network.n_synapses
+    plain = kind(optimiser=Optimiser("sgd"))
+    adam = kind(optimiser=Optimiser("adam"))
+    bare = plain.state_bytes_per_synapse(network, plain.begin(network, memory.rng))
+    more = adam.state_bytes_per_synapse(network, adam.begin(network, memory.rng))
+    assert bare >= 8 * (1 + biases)
+    # Two moments of 8 bytes a parameter, whatever else a learner keeps.
+    assert more - bare == pytest.approx(16 * (1 + biases))
+
+
+def test_feedback_weights_are_part_of_what_a_synapse_needs():
+    (_, network, memory), kept = made(LEARNERS["feedback_alignment"]), 0
+    for layer in (1, 2):
+        kept += network.weights[layer].nbytes
+    learner = LEARNERS["feedback_alignment"](optimiser=Optimiser("sgd"))
+    backprop = LEARNERS["backprop"](optimiser=Optimiser("sgd"))
+    more = learner.state_bytes_per_synapse(network, memory)
+    bare = backprop.state_bytes_per_synapse(network, backprop.begin(network, memory.rng))
+    assert more - bare == pytest.approx(kept / network.n_synapses)
 
 
 def test_an_unknown_engine_is_refused():
