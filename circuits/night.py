@@ -1,186 +1,16 @@
 """The night: CA3 replays, the cortex dreams, and what was learnt once becomes slow weights."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from circuits.dreams import Dreams, Items, words_of
+from circuits.night_config import NightConfig
+from circuits.night_report import Burst, CycleReport, DawnReport
 from neurosim.contracts import Cortex, Hippocampus, Replay
-from neurosim.errors import ConfigError
-from neurosim.phases import NREM, REM, Phase, Schedule
+from neurosim.phases import NREM, REM, Phase
 from neurosim.randomness import Streams
-
-Items = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class NightConfig:
-    """How a night runs.
-
-    Parameters
-    ----------
-    cycles : int
-        NREM-REM cycles; people have four to six.
-    bursts_per_memory : float
-        Ripple bursts a cycle for each memory CA3 holds.
-    steps : int
-        Gradient steps a cycle for up to `steps_for` memories, in proportion above.
-    steps_for : int
-    lessons_per_step, dreams_per_step : int
-        Sequences a gradient step; each dream is dreamt for one step.
-    recombined : float
-        Share of the dreams that start from words of a replay, out of their context.
-    rehearsals : float
-        Times a night that the cortex continues, beside these dreams, each opening that CA3 has
-        kept of a released memory.
-    continued : int
-        Most bursts in REM, a cycle, that may bring back such openings.
-    composure : float
-        Temperature at which the cortex continues such an opening; at 1 it would wander off.
-    confidence : float
-        A replay below this teaches nothing.
-    rem : bool
-        False leaves the REM phases out, and with them the dreams.
-    tilt : float
-        How much NREM shortens and REM lengthens towards morning, 0 to 1 (see `Schedule.night`);
-        bursts and dreams follow the length of their phase.
-    crowded : float
-        Share of the hippocampus in use above which old openings are let go at dawn.
-    drift_limit : float
-        Factor by which the perplexity of fresh dreams may rise for the night to be merged.
-    """
-
-    cycles: int = 5
-    bursts_per_memory: float = 1.6
-    steps: int = 60
-    steps_for: int = 60
-    lessons_per_step: int = 14
-    dreams_per_step: int = 28
-    recombined: float = 0.5
-    rehearsals: float = 24.0
-    continued: int = 300
-    composure: float = 0.3
-    confidence: float = 0.9
-    rem: bool = True
-    tilt: float = 0.0
-    crowded: float = 0.5
-    drift_limit: float = 1.25
-
-    def __post_init__(self) -> None:
-        if self.cycles < 1:
-            raise ConfigError.expected(
-                self, "cycles", "a whole number from 1", self.cycles, "people sleep four to six"
-            )
-
-    def schedule(self) -> Schedule:
-        """Return the phases of the night in order of time."""
-        night = Schedule.night(self.cycles, tilt=self.tilt)
-        return night if self.rem else Schedule(tuple(p for p in night if p.name != "rem"))
-
-
-@dataclass(frozen=True)
-class Burst:
-    """One ripple burst, as the replay raster draws it.
-
-    Parameters
-    ----------
-    cycle : int
-    memory : int
-        Number of the memory in order of its first replay tonight; -1 for none.
-    confidence : float
-    """
-
-    cycle: int
-    memory: int
-    confidence: float
-
-
-@dataclass(frozen=True)
-class CycleReport:
-    """What one cycle did.
-
-    Parameters
-    ----------
-    cycle : int
-        From 1.
-    bursts : tuple of Burst
-    n_memories : int
-        Different memories replayed.
-    n_mastered : int
-        Of these, the ones the cortex completes after the cycle.
-    n_dreams, n_steps : int
-    loss : float [nats a token]
-        Of the lessons in the last step.
-    n_tokens : int
-        Tokens the cortex learnt from, dreams included.
-    """
-
-    cycle: int
-    bursts: tuple[Burst, ...]
-    n_memories: int
-    n_mastered: int
-    n_dreams: int
-    n_steps: int
-    loss: float
-    n_tokens: int
-
-
-@dataclass(frozen=True)
-class DawnReport:
-    """What the examination at dawn found and did.
-
-    Parameters
-    ----------
-    merged : bool
-        The night's growth became part of the cortex.
-    drift : float
-        Perplexity of fresh dreams, now over dusk.
-    n_examined, n_consolidated, n_released : int
-    freed : float
-        Share of the consolidated memories' synapses that are silent again.
-    """
-
-    merged: bool
-    drift: float
-    n_examined: int
-    n_consolidated: int
-    n_released: int
-    freed: float
-
-
-@dataclass
-class Dreams:
-    """What the cortex dreams in one cycle.
-
-    Parameters
-    ----------
-    fresh : list of sequences
-        Dreamt freely or from words out of their context.
-    continued : list of sequences
-        Continuations of openings that CA3 has kept.
-    """
-
-    fresh: list[Items] = field(default_factory=list)
-    continued: list[Items] = field(default_factory=list)
-
-    def __add__(self, other: "Dreams") -> "Dreams":
-        """Dream on."""
-        return Dreams(self.fresh + other.fresh, self.continued + other.continued)
-
-    def __len__(self) -> int:
-        """Return the number of dreams."""
-        return len(self.fresh) + len(self.continued)
-
-    def batches(self, n: int, rng: np.random.Generator) -> Iterator[list[Items]]:
-        """Deal the dreams out over `n` steps, in random order, each kind evenly."""
-        for kind in (self.fresh, self.continued):
-            rng.shuffle(kind)  # type: ignore[arg-type]
-        for step in range(n):
-            yield [
-                kind[k]
-                for kind in (self.fresh, self.continued)
-                for k in range(step * len(kind) // n, (step + 1) * len(kind) // n)
-            ]
 
 
 @dataclass
@@ -291,7 +121,7 @@ class Night:
         length = phase.duration / REM.duration
         n_dreams = round(length * self.config.dreams_per_step * self.n_steps())
         n_free = round((1 - self.config.recombined) * n_dreams)
-        words = [_words(lessons, rng) for _ in range(n_dreams - n_free)]
+        words = [words_of(lessons, rng) for _ in range(n_dreams - n_free)]
         n_fragments = self.hippocampus.gauge().n_fragments
         n_bursts = round(length * min(1.5 * n_fragments, self.config.continued))
         replays = replays + self.hippocampus.replay(n_bursts, rng, phase.acetylcholine)
@@ -432,14 +262,6 @@ class Night:
             if self.on_step is not None:
                 self.on_step(done + 1)
         return loss, n_tokens
-
-
-def _words(lessons: list[Items], rng: np.random.Generator) -> Items:
-    """Cut one to three items from the inside of a random lesson."""
-    lesson = lessons[rng.integers(len(lessons))]
-    length = int(rng.integers(1, 4))
-    start = int(rng.integers(1, max(2, len(lesson) - length)))
-    return lesson[start : start + length]
 
 
 def _shared(first: Items, second: Items) -> int:

@@ -1,0 +1,71 @@
+"""How a night runs: cycles, bursts, lessons and dreams."""
+
+from dataclasses import dataclass
+
+from neurosim.errors import ConfigError
+from neurosim.phases import Schedule
+
+
+@dataclass(frozen=True)
+class NightConfig:
+    """How a night runs.
+
+    Parameters
+    ----------
+    cycles : int
+        NREM-REM cycles; people have four to six.
+    bursts_per_memory : float
+        Ripple bursts a cycle for each memory CA3 holds.
+    steps : int
+        Gradient steps a cycle for up to `steps_for` memories, in proportion above.
+    steps_for : int
+    lessons_per_step, dreams_per_step : int
+        Sequences a gradient step; each dream is dreamt for one step.
+    recombined : float
+        Share of the dreams that start from words of a replay, out of their context.
+    rehearsals : float
+        Times a night that the cortex continues, beside these dreams, each opening that CA3 has
+        kept of a released memory.
+    continued : int
+        Most bursts in REM, a cycle, that may bring back such openings.
+    composure : float
+        Temperature at which the cortex continues such an opening; at 1 it would wander off.
+    confidence : float
+        A replay below this teaches nothing.
+    rem : bool
+        False leaves the REM phases out, and with them the dreams.
+    tilt : float
+        How much NREM shortens and REM lengthens towards morning, 0 to 1 (see `Schedule.night`);
+        bursts and dreams follow the length of their phase.
+    crowded : float
+        Share of the hippocampus in use above which old openings are let go at dawn.
+    drift_limit : float
+        Factor by which the perplexity of fresh dreams may rise for the night to be merged.
+    """
+
+    cycles: int = 5
+    bursts_per_memory: float = 1.6
+    steps: int = 60
+    steps_for: int = 60
+    lessons_per_step: int = 14
+    dreams_per_step: int = 28
+    recombined: float = 0.5
+    rehearsals: float = 24.0
+    continued: int = 300
+    composure: float = 0.3
+    confidence: float = 0.9
+    rem: bool = True
+    tilt: float = 0.0
+    crowded: float = 0.5
+    drift_limit: float = 1.25
+
+    def __post_init__(self) -> None:
+        if self.cycles < 1:
+            raise ConfigError.expected(
+                self, "cycles", "a whole number from 1", self.cycles, "people sleep four to six"
+            )
+
+    def schedule(self) -> Schedule:
+        """Return the phases of the night in order of time."""
+        night = Schedule.night(self.cycles, tilt=self.tilt)
+        return night if self.rem else Schedule(tuple(p for p in night if p.name != "rem"))
