@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.free_capacity import Drive
+from circuits.free_capacity import Drive, Trust
 from neurosim.codes import SparseCode
 
 CALM = 0.9
@@ -47,11 +47,14 @@ def settle(
     trust: tuple[float, ...],
     most_steps: int,
     prior: float = 0.0,
+    believe: Callable[[NDArray[np.floating]], NDArray[np.float64]] | None = None,
 ) -> Recall:
     """Take attractor steps until the state rests.
 
-    Each value of trust is kept until the state is calm or a third of the steps is over; a fixed
-    point counts under the last value only.
+    Without `believe` all active cells are trusted alike: each value of trust is kept until the
+    state is calm or a third of the steps is over, and a fixed point counts under the last value
+    only. With it the first value holds for the cue, then each cell is trusted as far as its own
+    drive says, and a fixed point counts when the trust rests too.
 
     Parameters
     ----------
@@ -66,17 +69,26 @@ def settle(
     most_steps : int
     prior : float
         What being in the cue adds to a cell's drive in the first step.
+    believe : callable, optional
+        ``believe(drives) -> trust`` in the cells that fire, given the drive of each.
     """
     state, overlaps, stage = cue, [], 0
+    trusted: Trust = trust[0]
     for step in range(most_steps):
-        received = drive(state, trust[stage])
+        received = drive(state, trusted)
         if step == 0:
             received[cue.active] += prior
         following = fire(received)
         overlaps.append(following.overlap(state))
-        state = following
-        if overlaps[-1] >= STILL and stage == len(trust) - 1:
+        state, before = following, trusted
+        if believe is not None:
+            trusted = believe(received[state.active])
+            rests = abs(float(np.mean(trusted)) - float(np.mean(before))) <= 1.0 - STILL
+        else:
+            rests = stage == len(trust) - 1
+            if overlaps[-1] >= CALM or (step + 1) * 3 >= most_steps:
+                stage = min(stage + 1, len(trust) - 1)
+            trusted = trust[stage]
+        if rests and overlaps[-1] >= STILL:
             return Recall(state, True, step + 1, tuple(overlaps))
-        if overlaps[-1] >= CALM or (step + 1) * 3 >= most_steps:
-            stage = min(stage + 1, len(trust) - 1)
     return Recall(state, False, most_steps, tuple(overlaps))

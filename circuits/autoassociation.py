@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from circuits import free_capacity, inhibition, readouts
 from circuits.attractor import Recall, settle
 from circuits.ca3_config import CA3Config
-from circuits.free_capacity import Drive, Gauge, chance_patterns
+from circuits.free_capacity import Drive, Gauge, Trust, chance_patterns
 from neurosim.codes import SparseCode, corrupted
 from neurosim.errors import ConfigError, NumericalError
 from neurosim.resources import require_memory
@@ -138,7 +138,7 @@ class Autoassociation:
             )
         return found
 
-    def drive(self, state: SparseCode, trust: float) -> NDArray[np.float64]:
+    def drive(self, state: SparseCode, trust: Trust) -> NDArray[np.float64]:
         """Return the drive ``(n_units,)`` of every cell through the auto-association."""
         return self._drive(self.auto, state, trust)
 
@@ -194,7 +194,7 @@ class Autoassociation:
                     self.auto, config.readout, config.k, pattern, n_stored, seed
                 )
             )
-            prior = self._prior(cue, config.trust[0])
+            prior = self._prior(cue, config.trust[0], n_stored)
             found = self._settle(cue, config.trust, drive, prior)
             overlaps.append(found.code.overlap(pattern))
         return float(np.mean(overlaps))
@@ -230,12 +230,12 @@ class Autoassociation:
         return Written(change.n_events, change.n_lost)
 
     def _drive(
-        self, synapses: CountSynapses, state: SparseCode, trust: float
+        self, synapses: CountSynapses, state: SparseCode, trust: Trust
     ) -> NDArray[np.float64]:
         pre, post, expected = self._classes(synapses)
         levels = synapses.largest + 1
-        table = readouts.table(self.config.readout, expected, synapses.most, trust, levels)
-        return synapses.score(state, pre, post, table)
+        table, first = readouts.tables(self.config.readout, expected, synapses.most, trust, levels)
+        return synapses.score(state, readouts.trusted(pre, state, first), post, table)
 
     def _classes(self, synapses: CountSynapses) -> readouts.Classes:
         """Sort the synapses by what chance counts; anew only when their loads have changed."""
@@ -253,11 +253,15 @@ class Autoassociation:
         inhibit = inhibition.exact if self.config.inhibition == "exact" else inhibition.feedback
         return inhibit(drive, self.config.k)
 
-    def _prior(self, cue: SparseCode, trust: float) -> float:
-        """Return what being in the cue says of a cell: only log odds can be added to log odds."""
-        if self.config.readout != "bayesian":
-            return 0.0
-        return readouts.prior(len(cue), self.config.k, self.config.n_units, trust)
+    def _prior(self, cue: SparseCode, trust: float, n_stored: float | None = None) -> float:
+        """Return what being in the cue says of a cell, in the units of the read-out."""
+        k, n_units = self.config.k, self.config.n_units
+        chance = min(free_capacity.mean_count(self.auto, k, n_stored), self.auto.most)
+        nat = readouts.nat(self.config.readout, chance, trust)
+        return nat * readouts.prior(len(cue), k, n_units, trust)
+
+    def _believe(self, drives: NDArray[np.floating]) -> NDArray[np.float64]:
+        return readouts.belief(drives, self.config.sparsity)
 
     def _settle(
         self,
@@ -266,7 +270,9 @@ class Autoassociation:
         drive: Drive | None = None,
         prior: float = 0.0,
     ) -> Recall:
-        return settle(cue, drive or self.drive, self._fire, trust, self.config.steps, prior)
+        believe = self._believe if self.config.readout == "bayesian" else None
+        steps = self.config.steps
+        return settle(cue, drive or self.drive, self._fire, trust, steps, prior, believe)
 
     def _check(self, action: str, code: SparseCode) -> None:
         if code.n_units != self.config.n_units or not 0 < len(code) < code.n_units:

@@ -45,7 +45,8 @@ class CA3Config:
         Longest run of attractor steps.
     trust : tuple of float
         Share of the active cells believed to be right at each step of settling; the last value
-        stays. Little at first, so that a corrupted cue may be wrong.
+        stays. Little at first, so that a corrupted cue may be wrong. The Bayesian read-out trusts
+        the cells of a cue by the first value, and from then on each cell by its own drive.
     adaptation : float [standard deviations of the drive]
         Drive a cell loses when it took part in a burst.
     recovery : float

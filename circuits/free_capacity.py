@@ -17,7 +17,10 @@ from circuits import readouts
 from neurosim.codes import SparseCode
 from neurosim.synapses import CountSynapses
 
-Drive = Callable[[SparseCode, float], NDArray[np.float64]]
+Trust = float | NDArray[np.float64]
+"""Chance that an active cell is right: one for all, or ``(n_active,)`` one for each."""
+
+Drive = Callable[[SparseCode, Trust], NDArray[np.float64]]
 """What drives every cell, given the state and the trust in it."""
 
 PRECISION = 1.03
@@ -61,6 +64,21 @@ def chance_patterns(n_stored: float, k: int) -> float:
     return n_stored * k / max(k - 1, 0.5)
 
 
+def mean_count(auto: CountSynapses, k: int, n_stored: float | None = None) -> float:
+    """Return what chance counts in a synapse on average [counts].
+
+    Parameters
+    ----------
+    auto : CountSynapses
+    k : int
+        Cells of a pattern.
+    n_stored : float, optional
+        As if that many patterns were stored; as many as there are by default.
+    """
+    use, n = _loads(auto, k, n_stored)
+    return float(use.mean() ** 2 / chance_patterns(max(n, 1.0), k))
+
+
 def rehearsed(auto: CountSynapses, readout: str, k: int, pattern: SparseCode) -> Drive:
     """Return the drive as it would be if `pattern` had been stored; nothing is written.
 
@@ -86,14 +104,15 @@ def rehearsed(auto: CountSynapses, readout: str, k: int, pattern: SparseCode) ->
     after[pattern.active] += 1.0
     n_stored, inputs = chance_patterns(auto.n_stored + 1.0, k), _inputs(auto, k)
     cells, _, expected = readouts.classify(after, after, n_stored, inputs)
-    kind = cells[pre] + cells[post]
 
-    def drive(state: SparseCode, trust: float) -> NDArray[np.float64]:
-        table = readouts.table(readout, expected, auto.most, trust)
-        score = auto.score(state, cells, cells, table)
-        gain = table[kind, np.minimum(counts + 1, auto.most)] - table[kind, counts]
+    def drive(state: SparseCode, trust: Trust) -> NDArray[np.float64]:
+        table, first = readouts.tables(readout, expected, auto.most, trust)
+        sources = readouts.trusted(cells, state, first)
+        score = auto.score(state, sources, cells, table)
         active = np.asarray(state.to_dense())[pre]
-        np.add.at(score, post[active], gain[active])
+        row, count = sources[pre[active]] + cells[post[active]], counts[active]
+        gain = table[row, np.minimum(count + 1, auto.most)] - table[row, count]
+        np.add.at(score, post[active], gain)
         return score
 
     return drive
@@ -131,9 +150,10 @@ def imagined(
     load, _, counts = readouts.classify(before, before, patterns, inputs)
     chances = readouts.chances(counts, auto.most, k / pattern.n_units)
 
-    def drive(state: SparseCode, trust: float) -> NDArray[np.float64]:
-        table = readouts.table(readout, expected, auto.most, trust)
-        return auto.imagine(state, cells, table, load, chances, pattern, seed)
+    def drive(state: SparseCode, trust: Trust) -> NDArray[np.float64]:
+        table, first = readouts.tables(readout, expected, auto.most, trust)
+        sources = readouts.trusted(cells, state, first)
+        return auto.imagine(state, sources, cells, table, load, chances, pattern, seed)
 
     return drive
 
@@ -162,15 +182,14 @@ def gauge(
         else:
             high = middle
     capacity = (low + high) / 2.0
-    patterns = chance_patterns(max(auto.n_stored, 1.0), k)
-    mean_count = float(auto.pre_use.mean() * auto.post_use.mean() / patterns)
+    chance = mean_count(auto, k)
     return Gauge(
         n_stored=auto.n_stored,
         capacity=capacity,
         used=auto.n_stored / capacity,
         room=max(0, int(capacity - auto.n_stored)),
-        mean_count=mean_count,
-        potentiated=float(-np.expm1(-mean_count)),
+        mean_count=chance,
+        potentiated=float(-np.expm1(-chance)),
     )
 
 

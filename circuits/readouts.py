@@ -8,13 +8,16 @@ A count w of a synapse whose cells' loads let chance expect lambda is worth
 - bayesian: ``log(1 - r + r P(w | lambda, one more) / P(w | lambda))``, the log odds that the cell
   belongs to the pattern, where r is the trust that the presynaptic cell does. Counts are Poisson,
   so the ratio is w / lambda: the weight of BCPNN, log p_ij / (p_i p_j). A count at its bound stands
-  for all above.
+  for all above. Since the drive is then the log odds of a cell, it says at the next step how far
+  that cell itself is to be trusted (`belief`).
 
 References
 ----------
 Willshaw, Buneman & Longuet-Higgins (1969) Nature 222:960; Buckingham & Willshaw (1993) Network
 4:441 (threshold relative to the active inputs); Tsodyks & Feigelman (1988) Europhys. Lett. 6:101
-(covariance); Lansner & Ekeberg (1989) Int. J. Neural Syst. 1:77 (Bayesian). The trust is ours.
+(covariance); Lansner & Ekeberg (1989) Int. J. Neural Syst. 1:77 (Bayesian); Pearl (1988)
+Probabilistic reasoning in intelligent systems, ch. 4 (belief propagation: a cell's belief is what
+it passes on). The trust is ours.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosim.codes import SparseCode
 from neurosim.errors import ConfigError
 
 Readout = Literal["willshaw", "covariance", "bayesian"]
@@ -37,8 +41,14 @@ STEPS_AN_OCTAVE = 32
 COARSENESS = 0.1
 """Most noise that telling loads apart in steps may add to a drive, over the noise of its counts."""
 
+MOST_ROWS = 1 << 16
+"""Rows of all tables together: the class of a cell has 16 bits."""
+
 SUREST = 1e-4
 """What is left of doubt in a source that is trusted fully."""
+
+GRADES = tuple(range(-5, 10))
+"""Log odds to which the trust in a cell is rounded [nats]; the last leaves SUREST of doubt."""
 
 
 def steps_an_octave(n_counts: float) -> int:
@@ -166,6 +176,84 @@ def table(
     raise ConfigError.expected(
         "readouts", "readout", f"one of {', '.join(READOUTS)}", readout, "choose one"
     )
+
+
+def tables(
+    readout: str,
+    expected: NDArray[np.float64],
+    most: int,
+    trust: float | NDArray[np.float64],
+    n_levels: int | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Stack one `table` for each degree of trust.
+
+    Parameters
+    ----------
+    readout, expected, most, n_levels
+        As for `table`.
+    trust : float or (n_active,) float
+        Chance that an active cell is right, one for all or one for each.
+
+    Returns
+    -------
+    (n_degrees * n_classes, n_levels) float and (1,) or (n_active,) int
+        The tables, and in which row that of an active cell begins.
+    """
+    degrees, which = np.unique(np.atleast_1d(trust), return_inverse=True)
+    if len(degrees) * len(expected) > MOST_ROWS:
+        raise ConfigError.expected(
+            "readouts",
+            "expected",
+            f"at most {MOST_ROWS // len(degrees):,} classes of synapses",
+            len(expected),
+            "store patterns that use the cells more evenly",
+        )
+    stacked = [table(readout, expected, most, float(r), n_levels) for r in degrees]
+    return np.concatenate(stacked), which * len(expected)
+
+
+def trusted(
+    cells: NDArray[np.uint16], state: SparseCode, first: NDArray[np.intp]
+) -> NDArray[np.uint16]:
+    """Return the classes of presynaptic cells ``(n_pre,)``, the active ones in their own table."""
+    sources = cells.copy()
+    sources[state.active] += first.astype(np.uint16)
+    return sources
+
+
+def belief(drive: NDArray[np.floating], sparsity: float) -> NDArray[np.float64]:
+    """Return the chance that a cell belongs to the pattern, given its drive.
+
+    ``p = 1 / (1 + exp(-(drive + log a / (1 - a))))``, rounded to `GRADES`. What a cell must know:
+    its own drive.
+
+    Parameters
+    ----------
+    drive : (n,) float [nats]
+        Log odds against all other cells, the sum of Bayesian worths.
+    sparsity : float
+        Share a of the cells that belong to a pattern.
+    """
+    grades = np.rint(drive + np.log(sparsity / (1.0 - sparsity)))
+    chance: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(grades, GRADES[0], GRADES[-1])))
+    return chance
+
+
+def nat(readout: str, expected: float, trust: float) -> float:
+    """Return what one nat of evidence is worth beside the counts.
+
+    To first order in ``w - lambda`` log odds are ``r / lambda`` times covariance. Willshaw's
+    threshold on the share of potentiated synapses takes no other evidence.
+
+    Parameters
+    ----------
+    readout : {"willshaw", "covariance", "bayesian"}
+    expected : float [counts]
+        What chance counts in a synapse, lambda.
+    trust : float
+        Share r of the active presynaptic cells believed to be right.
+    """
+    return {"bayesian": 1.0, "covariance": expected / trust, "willshaw": 0.0}[readout]
 
 
 def prior(n_cue: int, k: int, n_units: int, trust: float) -> float:

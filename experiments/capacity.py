@@ -15,9 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 from circuits import readouts
 from circuits.ca3 import CA3, CA3Config
 from neurosim.codes import SparseCode, corrupted
+from neurosim.density_evolution import graded_overlap, recall_overlap
 from neurosim.errors import ConfigError
 from neurosim.jobs import run_jobs
-from neurosim.mean_field import Cue, recall_capacity, recall_overlap
+from neurosim.mean_field import Cue, recall_capacity
 from neurosim.metrics import mean_interval
 from neurosim.plotting import points
 from neurosim.randomness import Streams
@@ -130,16 +131,12 @@ class Network:
     def theory(self, readout: str, cue: Cue, k: float) -> float:
         """Return the overlap that mean-field theory gives at load `k`."""
         circuit = self.circuit(readout)
-        return recall_overlap(
-            worth_of_counts(readout, self.bits),
-            k * self.unit,
-            self.sparsity,
-            self.fan_in,
-            cue,
-            circuit.trust,
-            worth_of_cue(circuit, cue),
-            circuit.steps,
-        )
+        worth, prior = worth_of_counts(readout, self.bits), worth_of_cue(circuit, cue)
+        net = k * self.unit, self.sparsity, self.fan_in, cue
+        if readout == "bayesian":
+            first, grades = circuit.trust[0], readouts.GRADES
+            return graded_overlap(worth, *net, first, grades, prior, circuit.steps)
+        return recall_overlap(worth, *net, circuit.trust, prior, circuit.steps)
 
     def theory_k(self, readout: str, cue: Cue, criterion: float) -> float:
         """Return the capacity, as k, that mean-field theory gives."""
@@ -152,12 +149,15 @@ def worth_of_counts(readout: str, bits: int) -> Callable[[float, float], ArrayLi
     return lambda load, trust: readouts.table(readout, np.array([load]), most, trust)[0]
 
 
-def worth_of_cue(circuit: CA3Config, cue: Cue) -> Callable[[float], float]:
-    """Return what being in a cue adds to a cell's drive as a function of trust."""
-    n_cue = round((cue.right + cue.wrong) * circuit.k)
-    if circuit.readout != "bayesian":
-        return lambda trust: 0.0
-    return lambda trust: readouts.prior(n_cue, circuit.k, circuit.n_units, trust)
+def worth_of_cue(circuit: CA3Config, cue: Cue) -> Callable[[float, float], float]:
+    """Return what being in a cue adds to a cell's drive as a function of load and trust."""
+    n_cue, most = round((cue.right + cue.wrong) * circuit.k), 2**circuit.bits - 1
+
+    def worth(load: float, trust: float) -> float:
+        nat = readouts.nat(circuit.readout, min(load, most), trust)
+        return nat * readouts.prior(n_cue, circuit.k, circuit.n_units, trust)
+
+    return worth
 
 
 @dataclass(frozen=True)

@@ -336,10 +336,10 @@ def _word(seed, counter):
 
 
 @numba.njit(cache=True, parallel=True)
-def imagine(wires, seed, active, cell_class, table, load_class, bars, member, out):
+def imagine(wires, seed, active, pre_class, post_class, table, load_class, bars, member, out):
     """Do as `score` in a network whose counts are drawn anew, as the classes let expect them.
 
-    Both populations are one, so a cell has one class. `bars (n_loads, n_levels) uint32` are the
+    Both populations are one. `bars (n_loads, n_levels) uint32` are the
     cumulative chances of the counts times 2^32, by the sum of two cells' `load_class`;
     `member (n_units,) bool` is a pattern that has been counted once more. A pair of cells has the
     same count in both directions and in every call with the same seed.
@@ -356,7 +356,7 @@ def imagine(wires, seed, active, cell_class, table, load_class, bars, member, ou
                 _reach(wires, zone, i, first, end, reached)
                 for k in range(end - first):
                     j = np.int64(reached[k])
-                    row = cell_class[i] + cell_class[j]
+                    row = pre_class[i] + post_class[j]
                     load = load_class[i] + load_class[j]
                     pair = (np.uint64(min(i, j)) << np.uint64(32)) | np.uint64(max(i, j))
                     drawn = _word(seed, pair) >> np.uint64(32)

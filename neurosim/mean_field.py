@@ -1,8 +1,7 @@
 """Mean-field theory of recall in a diluted winners-take-all net, from infinite to small fan-in.
 
 The published limits stand in `neurosim.theory`; here is what the same argument says of a net of
-the size at hand, so that a measurement can be laid over its own prediction: `winners_overlap` for
-Gaussian noise, `recall_overlap` for the very counts a cell receives and whatever they are worth.
+finite fan-in with Gaussian noise. `neurosim.density_evolution` does without the Gaussian.
 """
 
 from __future__ import annotations
@@ -11,23 +10,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtr
-from scipy.stats import poisson
 
 from neurosim.errors import ConfigError
-
-Values = Callable[[float, float], ArrayLike]
-"""What each count 0, 1, ... is worth, given the count that chance expects and the trust."""
-
-_GRID = 1 << 13
-_AT_REST = 1e-4
-"""Change of the overlap in one step from which it is called at rest."""
-
-_DEVIATIONS = 12.0
-"""Width of the grid to either side, in standard deviations of the drive."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +77,7 @@ def winners_overlap(
     Tsodyks (1988) Europhys. Lett. 7:203 (diluted nets of low activity); with the threshold set by
     k winners and the finite-size spread: ours.
     """
-    a = _sparsity("winners_overlap", sparsity)
+    a = checked_sparsity("winners_overlap", sparsity)
     for name, value in (("alpha", alpha), ("fan_in", fan_in)):
         if not value > 0:
             raise ConfigError.expected(
@@ -124,7 +110,7 @@ def winners_capacity(
     ConfigError
         If not even a nearly empty net meets the criterion.
     """
-    a = _sparsity("winners_capacity", sparsity)
+    a = checked_sparsity("winners_capacity", sparsity)
     if not a < overlap < 1:
         raise ConfigError.expected(
             "winners_capacity", "overlap", f"{a} < overlap < 1", overlap, "take 0.5"
@@ -136,129 +122,6 @@ def winners_capacity(
             "winners_capacity", "fan_in", "enough active synapses a cell", fan_in, "raise it"
         )
     return recall_capacity(lambda x: winners_overlap(x, a, cue, fan_in), overlap, low, high)
-
-
-def recall_step(
-    values: ArrayLike,
-    load: float,
-    inputs: float,
-    sparsity: float,
-    right: float,
-    wrong: float,
-    prior: float = 0.0,
-) -> float:
-    r"""Return the share of a pattern's cells among the winners after one attractor step, exactly.
-
-    A cell has a Poisson number of active synapses, of mean C a for each k active cells. A count
-    is Poisson of mean lambda by chance, and one more between two cells of the pattern. With
-    f(w) what a count is worth, the drive of a cell is compound Poisson, and its characteristic
-    function is
-
-    .. math:: \log \varphi(t) = C a\, [\, h (\varphi_1(t) - 1) + u (\varphi_0(t) - 1) \,]
-
-    for the pattern's cells; all others have h + u in place of u and no h. The threshold lets a
-    fraction a fire.
-
-    Parameters
-    ----------
-    values : (n_counts,) float
-        f(0), f(1), ...; the last stands for all counts above.
-    load : float [counts]
-        lambda, p a^2 for p stored patterns.
-    inputs : float
-        Active synapses C a onto a cell when k cells fire.
-    sparsity : float
-        Fraction a of cells that fire.
-    right, wrong : float
-        Active cells h of the pattern and u besides it, in units of k.
-    prior : float
-        Drive that a cell gets for being active already.
-
-    References
-    ----------
-    Ours; Feller (1968) An introduction to probability theory, vol. 1, sec. XII.2 (compound
-    Poisson).
-    """
-    worth = np.asarray(values, dtype=np.float64)
-    if worth.ndim != 1 or worth.size < 2 or not np.isfinite(worth).all():
-        raise ConfigError.expected(
-            "recall_step", "values", "two or more finite numbers", values, "give one a count"
-        )
-    chance, more = _count_chances(load, worth.size)
-    seen = chance + more > 1e-13
-    worth, chance, more = worth[seen], chance[seen], more[seen]
-    active = inputs * (right + wrong)
-    mean = active * np.array([chance @ worth, more @ worth])
-    spread = math.sqrt(active * max(chance @ worth**2, more @ worth**2))
-    margin = _DEVIATIONS * spread + 4 * np.abs(worth).max() + abs(prior)
-    low, high = min(mean.min(), 0.0) - margin, max(mean.max(), 0.0) + margin
-    unit = (high - low) / _GRID
-    first = math.floor(low / unit)
-    other, pattern = (np.fft.rfft(_on_grid(worth / unit, p)) for p in (chance, more))
-
-    def tail(log_phi: NDArray[np.complex128], share: float) -> NDArray[np.float64]:
-        density = np.roll(np.fft.irfft(np.exp(log_phi), _GRID), -(first % _GRID))
-        density = (1 - share) * density + share * np.roll(density, round(prior / unit))
-        return np.cumsum(density[::-1])[::-1]
-
-    on = tail(inputs * (right * (pattern - 1) + wrong * (other - 1)), min(right, 1.0))
-    off = tail(active * (other - 1), min(wrong * sparsity / (1 - sparsity), 1.0))
-    fire = sparsity * on + (1 - sparsity) * off
-    at = int(np.searchsorted(-fire, -sparsity))
-    part = (sparsity - fire[at]) / max(fire[at - 1] - fire[at], 1e-300)
-    return float(np.clip(on[at] + part * (on[at - 1] - on[at]), 0.0, 1.0))
-
-
-def recall_overlap(
-    values: Values,
-    n_patterns: float,
-    sparsity: float,
-    fan_in: float,
-    cue: Cue = FULL,
-    trust: tuple[float, ...] | None = None,
-    prior: Callable[[float], float] = lambda trust: 0.0,
-    n_steps: int = 32,
-) -> float:
-    """Return the overlap recall ends in, by `recall_step` after `recall_step`.
-
-    Parameters
-    ----------
-    values : callable
-        ``values(load, trust) -> (n_counts,)``, such as a row of `circuits.readouts.table`.
-    n_patterns : float
-        Patterns stored, above 0.
-    sparsity, fan_in
-        As for `winners_overlap`; the fan-in finite.
-    cue : Cue
-        Where recall starts.
-    trust : tuple of float, optional
-        Share of active cells believed right, each value until the overlap rests or a third of the
-        steps is over; by default what theory itself expects at a step, which is the best there is.
-    prior : callable
-        ``prior(trust)`` is what being in the cue adds to a cell's drive in the first step.
-    n_steps : int
-        Attractor steps.
-    """
-    a = _sparsity("recall_overlap", sparsity)
-    for name, value in (("n_patterns", n_patterns), ("fan_in", fan_in)):
-        if not 0 < value < math.inf:
-            raise ConfigError.expected(
-                "recall_overlap", name, "a finite number above 0", value, "pass such a number"
-            )
-    load, right, wrong = n_patterns * a * a, cue.right, cue.wrong
-    stage = 0
-    for step in range(n_steps):
-        believed = right / (right + wrong) if trust is None else trust[stage]
-        bonus = prior(believed) if step == 0 else 0.0
-        worth = values(load, believed)
-        before, right = right, recall_step(worth, load, fan_in * a, a, right, wrong, bonus)
-        wrong = 1 - right
-        rests = step > 0 and abs(right - before) < _AT_REST
-        if trust is not None and stage < len(trust) - 1:
-            stage += rests or 3 * (step + 1) >= n_steps
-        elif rests:
-            break
-    return right
 
 
 def recall_capacity(
@@ -285,26 +148,6 @@ def recall_capacity(
     return low
 
 
-def _count_chances(load: float, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the chances of each count by chance alone, and with one coincidence more."""
-    counts = np.arange(n)
-    chance = poisson.pmf(counts, load)
-    chance[-1] = poisson.sf(n - 2, load)
-    more = np.concatenate(([0.0], chance[:-1]))
-    more[-1] += chance[-1]
-    return chance, more
-
-
-def _on_grid(at: NDArray[np.float64], chance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share each probability between its two neighbours on a ring of grid points."""
-    below = np.floor(at).astype(np.int64)
-    upper = (at - below) * chance
-    ring = np.zeros(_GRID)
-    np.add.at(ring, below % _GRID, chance - upper)
-    np.add.at(ring, (below + 1) % _GRID, upper)
-    return ring
-
-
 def _winners_hit(signal: float, spread: float, a: float) -> float:
     """Return the fraction of the pattern's cells among the winners."""
 
@@ -315,7 +158,8 @@ def _winners_hit(signal: float, spread: float, a: float) -> float:
     return float(ndtr((signal - theta) / spread))
 
 
-def _sparsity(owner: str, value: float) -> float:
+def checked_sparsity(owner: str, value: float) -> float:
+    """Return a fraction of active cells that can be one; `owner` is named in the refusal."""
     if not 0 < value < 1:
         raise ConfigError.expected(
             owner, "sparsity", "a fraction between 0 and 1", value, "take 0.02"

@@ -223,7 +223,8 @@ class CountSynapses:
     def imagine(
         self,
         pre: SparseCode,
-        cell_class: NDArray[np.integer],
+        pre_class: NDArray[np.integer],
+        post_class: NDArray[np.integer],
         table: NDArray[np.floating],
         load_class: NDArray[np.integer],
         chances: NDArray[np.floating],
@@ -237,10 +238,12 @@ class CountSynapses:
         Parameters
         ----------
         pre : SparseCode
-        cell_class, load_class : (n_units,) int
-            Classes of the cells; the sum of two cells' is the row of the table, or of `chances`.
+        pre_class, post_class : (n_units,) int
+            As for `score`.
         table : (n_classes, 2^bits) float
             As for `score`.
+        load_class : (n_units,) int
+            The sum of two cells' is the row of `chances`.
         chances : (n_loads, 2^bits) float
             Chance of each count or a smaller one.
         member : SparseCode
@@ -263,7 +266,8 @@ class CountSynapses:
                     self.connectivity.wires,
                     np.uint64(seed),
                     pre.active[first : first + cells],
-                    cell_class.astype(np.uint16),
+                    pre_class.astype(np.uint16),
+                    post_class.astype(np.uint16),
                     rounded,
                     load_class.astype(np.uint16),
                     bars,

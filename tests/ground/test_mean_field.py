@@ -5,15 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from neurosim.density_evolution import graded_overlap, recall_overlap, recall_step
 from neurosim.errors import ConfigError
-from neurosim.mean_field import (
-    Cue,
-    recall_capacity,
-    recall_overlap,
-    recall_step,
-    winners_capacity,
-    winners_overlap,
-)
+from neurosim.mean_field import Cue, recall_capacity, winners_capacity, winners_overlap
 
 
 def drawn_step(alpha, a, cue, fan_in, rng, n_cells=200_000):
@@ -80,6 +74,7 @@ def test_the_factor_at_the_prototype_s_size_is_the_measured_one():
         (lambda: recall_step([0.0, math.nan], 1.0, 10.0, 0.1, 1.0, 0.0), "values"),
         (lambda: recall_overlap(covariance(9), 0, 0.02, 100), "n_patterns"),
         (lambda: recall_overlap(covariance(9), 10, 0.02, math.inf), "fan_in"),
+        (lambda: graded_overlap(log_odds(9), 0, 0.02, 100, Cue(), 0.5, GRADES), "n_patterns"),
         (lambda: recall_capacity(lambda x: x, 0.5, 2.0, 1.0), "low"),
     ],
 )
@@ -158,6 +153,62 @@ def test_a_trust_that_does_not_fit_the_cue_costs_recall():
     fitting = recall_overlap(log_odds(64), n_patterns, a, fan_in, noisy)
     credulous = recall_overlap(log_odds(64), n_patterns, a, fan_in, noisy, (0.98,))
     assert fitting > 0.9 > 0.5 > credulous
+
+
+GRADES = range(-5, 10)
+
+
+def test_with_one_step_the_graded_theory_is_the_exact_step():
+    a, fan_in, n_patterns = 0.02, 660, 1500
+    load = n_patterns * a * a
+    one = graded_overlap(
+        log_odds(64), n_patterns, a, fan_in, Cue(0.5, 0.5), 0.5, GRADES, lambda load, r: 3.0, 1
+    )
+    step = recall_step(log_odds(64)(load, 0.5), load, fan_in * a, a, 0.5, 0.5, 3.0)
+    assert 0.2 < one < 0.95
+    assert one == pytest.approx(step, rel=1e-9)
+
+
+def test_the_graded_theory_is_what_drawn_beliefs_give():
+    a, fan_in, n_patterns, n_cells = 0.05, 240, 300, 100_000
+    load, rng, values = n_patterns * a * a, np.random.default_rng(6), log_odds(64)
+    is_on = np.arange(n_cells) < a * n_cells
+    prior = 2.0
+    drive = prior * (rng.random(n_cells) < np.where(is_on, 0.5, 0.5 * a / (1 - a)))
+    trusts = {True: np.array([0.5]), False: np.array([0.5])}
+    share = {True: 0.5, False: 0.5}
+    found = []
+    for _ in range(3):
+        for right in (True, False):
+            n_active = rng.poisson(fan_in * a * share[right], n_cells)
+            cell = np.repeat(np.arange(n_cells), n_active)
+            trust = np.minimum(rng.choice(trusts[right], cell.size), 0.9999)
+            counts = rng.poisson(load, cell.size) + (is_on[cell] if right else 0)
+            drive += np.bincount(cell, np.log1p(trust * (counts / load - 1)), n_cells)
+        fire = np.argpartition(-drive, int(a * n_cells))[: int(a * n_cells)]
+        odds = np.clip(np.rint(drive[fire] - math.log((1 - a) / a)), -5, 9)
+        beliefs = 1 / (1 + np.exp(-odds))
+        trusts = {right: beliefs[is_on[fire] == right] for right in (True, False)}
+        share = {right: trusts[right].size / (a * n_cells) for right in (True, False)}
+        found.append(share[True])
+        drive = 1e-9 * rng.random(n_cells)
+    theory = [
+        graded_overlap(
+            values, n_patterns, a, fan_in, Cue(0.5, 0.5), 0.5, GRADES, lambda load, r: prior, n
+        )
+        for n in (1, 2, 3)
+    ]
+    assert 0.5 < found[0] < found[2] < 0.99
+    # 5,000 cells of the pattern: a binomial standard error is 0.007, and errors add over steps.
+    assert theory == pytest.approx(found, abs=0.03)
+
+
+@pytest.mark.parametrize("cue", [Cue(), Cue(0.5, 0.5)])
+def test_trust_graded_by_the_drive_holds_more_than_the_best_common_trust(cue):
+    net, prior = (1720, 0.02, 660, cue), lambda load, trust: math.log(0.99 / 0.01)
+    graded = graded_overlap(log_odds(64), *net, 0.5, GRADES, prior)
+    common = recall_overlap(log_odds(64), *net, None, prior)
+    assert graded > 0.9 > 0.5 > common
 
 
 def test_a_prior_for_the_cells_of_the_cue_is_what_drawn_cells_give():

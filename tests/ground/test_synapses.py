@@ -220,7 +220,10 @@ def test_imagined_counts_follow_the_chances_and_are_the_same_both_ways(bits):
     table = np.arange(own.most + 1.0)[None]
     flat, none = np.zeros(n, int), SparseCode.of([], n)
     counts = np.array(
-        [own.imagine(SparseCode.of([i], n), flat, table, flat, chances, none, 5) for i in range(n)]
+        [
+            own.imagine(SparseCode.of([i], n), flat, flat, table, flat, chances, none, 5)
+            for i in range(n)
+        ]
     )
     assert np.array_equal(counts, counts.T) and not np.diag(counts).any()
     drawn = counts[np.triu_indices(n, 1)]
@@ -231,10 +234,10 @@ def test_imagined_counts_follow_the_chances_and_are_the_same_both_ways(bits):
     inside = np.outer(member.to_dense(), member.to_dense()) & ~np.eye(n, dtype=bool)
     raised = np.array(
         [
-            own.imagine(SparseCode.of([i], n), flat, table, flat, chances, member, 5)
+            own.imagine(SparseCode.of([i], n), flat, flat, table, flat, chances, member, 5)
             for i in range(n)
         ]
     )
     assert np.array_equal(raised, np.minimum(counts + inside, own.most))
-    other = own.imagine(SparseCode.of([0], n), flat, table, flat, chances, none, 6)
+    other = own.imagine(SparseCode.of([0], n), flat, flat, table, flat, chances, none, 6)
     assert not np.array_equal(other, counts[0])
