@@ -55,7 +55,7 @@ class Config:
     n_units: int = 4096
     fan_in: int = 1024
     readout: str = "bayesian"
-    loads: tuple[float, ...] = (0.05, 0.1, 0.15, 0.17, 0.19, 0.2, 0.21, 0.22, 0.25)
+    loads: tuple[float, ...] = (0.05, 0.1, 0.15, 0.19, 0.21, 0.22, 0.23, 0.24, 0.25, 0.27, 0.3)
     n_next: int = 30
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     workers: int = 0

@@ -74,7 +74,7 @@ class Config:
     fan_in: int = 512
     readout: str = "bayesian"
     length: int = 12
-    loads: tuple[float, ...] = (0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14)
+    loads: tuple[float, ...] = (0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18)
     n_replays: int = 8
     strengths: tuple[int, ...] = (1, 2, 3)
     n_branch_replays: int = 20

@@ -84,7 +84,7 @@ class Config:
     fan_in: int = 512
     sparsities: tuple[float, ...] = (0.02, 0.05)
     synapses: tuple[str, ...] = tuple(SYNAPSES)
-    loads: tuple[float, ...] = (0.04, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18)
+    loads: tuple[float, ...] = (0.04, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.22)
     written: float = 0.15
     n_probes: int = 32
     seeds: tuple[int, ...] = (0, 1)
