@@ -106,6 +106,24 @@ MUTATIONS = (
     ),  # fmt: skip
     Mutation(NIGHT, 'if "cortex" in nrem.plastic:', "if True:", f"{ON_NIGHT} plastic"),
     Mutation(
+        "circuits/attractor.py",
+        "trusted = believe(received[state.active])",
+        "trusted = believe(received[cue.active])",
+        "tests/circuits/test_ca3_recall.py prior_to",
+    ),
+    Mutation(
+        "circuits/readouts.py",
+        "drive + np.log(sparsity / (1.0 - sparsity))",
+        "drive",
+        "tests/circuits/test_ca3_recall.py prior_to or believed",
+    ),
+    Mutation(
+        "circuits/readouts.py",
+        "which * len(expected)",
+        "which",
+        "tests/circuits/test_ca3_recall.py",
+    ),
+    Mutation(
         NIGHT, "length = phase.duration / REM.duration", "length = 1.0", f"{ON_NIGHT} morning"
     ),
     Mutation(JOBS, "kept.put(places[k], pack(result))", "pass", ON_JOBS),
