@@ -13,6 +13,7 @@ import copy
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -187,13 +188,13 @@ def _from_outside(world: World, base: Updates, rng: np.random.Generator) -> set[
     if _differ(together, [p + q for p, q in zip(pairs[2], pairs[3], strict=True)], TOLERANCE):
         used.add("batch")
     past = rng.uniform(0.1, 1.0, size=(2, *world.x.shape))
-    lived = [world.update(edit=lambda n, m, x=x: _live(world, n, m, x)) for x in past]
+    lived = [world.update(edit=partial(_live, world, x)) for x in past]
     if _differ(lived[0], lived[1], TOLERANCE):
         used.add("stored past")
     return used
 
 
-def _live(world: World, network: Network, memory: Memory, x: NDArray[Any]) -> None:
+def _live(world: World, x: NDArray[Any], network: Network, memory: Memory) -> None:
     """Learn another batch, then take the weights and the generator back, but not the memory."""
     before, drawn = network.copy().state, copy.deepcopy(memory.rng.bit_generator.state)
     for k in range(2):

@@ -94,8 +94,8 @@ _STYLE = {
 def colour(learner_name: str) -> str:
     """Return the colour that belongs to a name, the same in every figure and every run.
 
-    The arms of the house, its spike rules and its learners have fixed colours; any other name gets one by its
-    hash, so that two of these may share one.
+    The arms of the house, its spike rules and its learners have fixed colours; any other name gets
+    one by its hash, so that two of these may share one.
 
     Parameters
     ----------

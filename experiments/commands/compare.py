@@ -18,7 +18,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--tasks",
         default="digits",
         metavar="NAMES",
-        help="apart by commas, or all; default: digits",
+        help="or all; default: digits",
     )
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="of each (default: 3)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the first (default: 0)")

@@ -110,9 +110,8 @@ def search(learner: str, task_name: str, task: Task, n_trials: int, root: str) -
 def suggest(asked: Any, space: Mapping[str, Any]) -> Settings:
     """Ask a trial of optuna for one setting of each field of a space.
 
-    A range is ``{"log": [low, high]}``, ``{"linear": [low, high]}`` or ``{"integer": [low, high]}``;
-    a choice ``{"choices": [...]}``; ``{"by": FIELD, VALUE: range, ...}`` depends on another field,
-    which stands before it.
+    A range is ``{"log": [low, high]}``, and so with "linear" and "integer"; a choice ``{"choices":
+    [...]}``; ``{"by": FIELD, VALUE: range, ...}`` depends on another field, which stands before it.
     """
     settings: Settings = {}
     for path, given in space.items():

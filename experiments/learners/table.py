@@ -32,7 +32,7 @@ NOTES = (
 
 def table(result: Result) -> str:
     """Return a row a task and learner, and what the columns mean."""
-    rows = [HEAD]
+    rows: list[tuple[str, ...]] = [HEAD]
     for task, learner in result.trials:
         title = result.config.tasks[task].title
         rows.append((title, learner, *_cells(result, task, learner)))

@@ -24,6 +24,7 @@ from neurosim.training import batches
 
 CRITERION = 0.9
 NOT_DEFINED = "not defined"
+NOTED = ("samples", "scores", "cosines", "alignment")
 N_CREDIT = 64
 """Training samples of the cosine with the gradient; an eighth of them for target alignment."""
 
@@ -95,7 +96,10 @@ class Trial:
     def unpack(cls, data: bytes) -> Self:
         """Take back what `pack` returned."""
         arrays, attributes = unpack_hdf5(data, "a trial")
-        return cls(**arrays, **json.loads(attributes["notes"]))
+        notes = json.loads(attributes["notes"])
+        return cls(
+            notes["score"], notes["numbers"], **{k: arrays[k] for k in NOTED}, fault=notes["fault"]
+        )
 
 
 def configured(learner: Learner, settings: Mapping[str, Any]) -> Learner:
@@ -154,9 +158,7 @@ class _Lesson:
     def __init__(self, learner: Learner, network: Network, memory: Memory, job: Job) -> None:
         self.learner, self.network, self.memory, self.job = learner, network, memory, job
         self.n_seen, self.seconds = 0, 0.0
-        self.notes: dict[str, list[Any]] = {
-            name: [] for name in ("samples", "scores", "cosines", "alignment")
-        }
+        self.notes: dict[str, list[Any]] = {name: [] for name in NOTED}
 
     def learn(self, stages: tuple[Stage, ...], order: np.random.Generator) -> None:
         """Learn all stages; examine at the start and at every probe."""
@@ -234,5 +236,8 @@ class _Lesson:
 
 
 def _endless(n: int, batch: int, order: np.random.Generator) -> Iterator[NDArray[np.intp]]:
+    """Yield whole batches, pass after pass: a step from the few samples left over would be noise."""
     while True:
-        yield from batches(n, batch, order)
+        for chosen in batches(n, batch, order):
+            if len(chosen) == min(batch, n):
+                yield chosen
