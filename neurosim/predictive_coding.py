@@ -113,6 +113,8 @@ class Settled(NamedTuple):
         times its precision.
     output : (n_samples, n_out) float
         What the network predicts of the output: a softmax with cross-entropy.
+    first_output : (n_samples, n_out) float
+        The same before the first step; without a `start`, the answer of the forward pass.
     energies : (n_steps + 1, n_samples) float64
         Before the first step and after each; empty where nobody asked.
     n_steps : int
@@ -123,6 +125,7 @@ class Settled(NamedTuple):
     activities: list[Array]
     errors: list[Array]
     output: Array
+    first_output: Array
     energies: NDArray[np.float64]
     n_steps: int
 
@@ -179,6 +182,7 @@ def settle(
     state = Settling(network, x, y, inference, free_input, free_output, input_precision, start)
     energies = [state.energies()] if record or inference.watches_energy else []
     state.check(0, name)
+    first = state.output
     taken = 0
     for taken in range(1, inference.n_steps + 1):
         state.move()
@@ -193,7 +197,7 @@ def settle(
                 break
     state.check(taken, name, range(network.n_layers))
     kept = np.array(energies) if energies else np.empty((0, len(x)))
-    return Settled(state.values, state.activities, state.errors, state.output, kept, taken)
+    return Settled(state.values, state.activities, state.errors, state.output, first, kept, taken)
 
 
 class Settling:
@@ -227,6 +231,7 @@ class Settling:
         start: Sequence[Array] | None = None,
     ) -> None:
         self.network, self.y, self.inference = network, y, inference
+        self.n_layers = network.n_layers
         if free_output is not None and network.config.loss == "cross_entropy":
             part = free_output.any(axis=1) & ~free_output.all(axis=1)
             if part.any():
@@ -251,7 +256,7 @@ class Settling:
         self._begin(start)
 
     def _begin(self, start: Sequence[Array] | None) -> None:
-        top = self.network.n_layers - 1
+        top = self.n_layers - 1
         for layer in range(top):
             self._product(layer)
             z = self.values[layer + 1]
@@ -268,30 +273,44 @@ class Settling:
     @property
     def idle(self) -> bool:
         """Whether nothing pulls: values are at their forward start and no output is known."""
-        return self.y is None and self.front == self.network.n_layers - 1
+        return self.y is None and self.front == self.n_layers - 1
 
     def move(self) -> None:
         """Take one step with every value node that something may pull at."""
         if self.idle:
             return
         lowest = max(self.front - 1, 0)
-        for layer in range(lowest, self.network.n_layers - 1):
+        for layer in range(lowest, self.n_layers - 1):
             self._send_back(layer + 1)
         if self.free_input is not False and self.front == 0:
             self._send_back(0)
             self._move_input()
-        for layer in range(lowest, self.network.n_layers - 1):
+        for layer in range(lowest, self.n_layers - 1):
             self._move(layer)
         self.front = lowest
 
-    def predict(self) -> None:
-        """Predict anew what rests on values that have moved, and take the errors."""
+    def reach_down(self) -> None:
+        """Let the error reach the next layer down, and nothing else move: the front of `move`."""
+        if self.front > 0:
+            self._send_back(self.front)
+            self.front -= 1
+            self._move(self.front)
+            self._miss(self.front)
+
+    def predict(self, changed: int | None = None) -> None:
+        """Predict anew what rests on values that have moved, and take the errors.
+
+        Parameters
+        ----------
+        changed : int, optional
+            Lowest layer whose weights have changed, where they have.
+        """
         if self.idle:
             return
-        if self.free_input is not False and self.front == 0:
-            self._product(0)
-        for layer in range(self.front, self.network.n_layers - 1):
-            self._product(layer + 1)
+        moved = 0 if self.free_input is not False and self.front == 0 else self.front + 1
+        for layer in range(moved if changed is None else min(moved, changed), self.n_layers):
+            self._product(layer)
+        for layer in range(self.front, self.n_layers - 1):
             self._miss(layer)
         self._miss_output()
 
@@ -326,7 +345,7 @@ class Settling:
         ------
         NumericalError
         """
-        last = self.network.n_layers - 1
+        last = self.n_layers - 1
         for layer in layers if layers is not None else range(last, last + 1):
             held = self.means[layer] if layer == last else self.errors[layer]
             if not np.isfinite(held).all():
