@@ -21,7 +21,8 @@ def draw(result: Result) -> Figure:
     tasks, learners = result.config.tasks, result.config.learners
     tall = 0.27 * len(learners) + 1.0
     figure = Figure(figsize=(max(9.0, 1.7 * len(tasks) + 3.0), tall + 3.8), layout="constrained")
-    upper, lower = np.ravel(figure.subfigures(2, 1, height_ratios=(tall, 3.8)))
+    parts = figure.add_gridspec(2, 1, height_ratios=(tall, 3.8))
+    upper, lower = (figure.add_subfigure(part) for part in parts)
     for axes, task in zip(np.ravel(upper.subplots(1, len(tasks), sharey=True)), tasks, strict=True):
         scores(result, task, axes)
     left, middle, right = lower.subplots(1, 3)

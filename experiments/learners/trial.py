@@ -236,7 +236,7 @@ class _Lesson:
 
 
 def _endless(n: int, batch: int, order: np.random.Generator) -> Iterator[NDArray[np.intp]]:
-    """Yield whole batches, pass after pass: a step from the few samples left over would be noise."""
+    """Yield whole batches, pass after pass; a step from the few samples left over is noise."""
     while True:
         for chosen in batches(n, batch, order):
             if len(chosen) == min(batch, n):
