@@ -5,6 +5,9 @@ perturbed unit by unit. Then it is frozen, while weights and targets change behi
 still moves the update reaches the synapse by a way of its own. Two questions are asked of the whole
 learner: targets are permuted, and the weights above a layer are changed orthogonally to every
 activity of the batch, so that no signal on its way up changes by more than rounding.
+
+The learning rate is next to nothing. So what is asked is what a change is computed from, and not
+what it changes for the next, in a learner that takes many small steps in a call.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -30,8 +33,10 @@ Edit = Callable[[Network, Memory], None]
 # Wider than all activities of a batch together, so that a layer has directions nobody is active in.
 SIZES = (8, 30, 28, 4)
 N_SAMPLES = 3
-# Far above rounding of float64 through a relaxation, far below any effect of a perturbation.
-TOLERANCE = 1e-7
+# A change seen is larger than what steps of this learning rate do to one another, or rounding to
+# their sum over the rate (1e-16 / ETA).
+ETA = 1e-7
+TOLERANCE = 1e-5
 _SIDES = {"pre": 1, "post": 0, "error neuron": 0}
 _NEIGHBOURS = ("another postsynaptic cell", "another presynaptic cell")
 _ACTIVATIONS = ("tanh", "sigmoid", "relu")
@@ -89,8 +94,9 @@ class World:
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002
         x, targets = self.x[chosen].copy(), (self.y if y is None else y)[chosen].copy()
+        slow = replace(self.learner, optimiser=replace(self.learner.optimiser, eta=ETA))
         with stopped_clock(clock):
-            direction = self.learner.direction(network, memory, x, targets)
+            direction = slow.direction(network, memory, x, targets)
         return [np.array(w) for w in direction.weights[:-1]]
 
 
@@ -143,14 +149,14 @@ def audit_learner(learner: Learner, seed: int = 0) -> Audit:
         world.update()  # What is built once, such as kernels, is built here.
         base = world.update(tap=shown)
         used: set[str] = set()
-        if _differ(world.update(), base):
+        if _differ(world.update(), base, 0.0):
             # What differs by itself cannot be asked what else it depends on.
             used.add("hidden state")
         else:
             used |= _from_outside(world, base, rng) | _ways_up_and_down(world, base, shown, rng)
             used |= _at_the_synapse(world, base, shown, rng)
             used |= _behind_the_signals(world, base, shown, rng)
-            if _differ(world.update(), base):
+            if _differ(world.update(), base, 0.0):
                 used.add("hidden state")
     return Audit(type(learner).__name__, learner.needs, frozenset(used))
 
@@ -178,18 +184,18 @@ def made(learner: Learner, rng: np.random.Generator) -> World:
 def _from_outside(world: World, base: Updates, rng: np.random.Generator) -> set[str]:
     """Ask about clocks, global generators, other samples of the batch and earlier batches."""
     used = set()
-    if _differ(world.update(clock=2e9), base):
+    if _differ(world.update(clock=2e9), base, 0.0):
         used.add("clock")
-    if _differ(world.update(seed=1), base):
+    if _differ(world.update(seed=1), base, 0.0):
         used.add("random numbers")
     # Additive over samples: swapping partners changes no sum. The numbers drawn are the same.
     pairs = [world.update(chosen=[a, b]) for a, b in ((0, 1), (2, 2), (0, 2), (2, 1))]
     together = [p + q for p, q in zip(pairs[0], pairs[1], strict=True)]
-    if _differ(together, [p + q for p, q in zip(pairs[2], pairs[3], strict=True)], TOLERANCE):
+    if _differ(together, [p + q for p, q in zip(pairs[2], pairs[3], strict=True)]):
         used.add("batch")
     past = rng.uniform(0.1, 1.0, size=(2, *world.x.shape))
     lived = [world.update(edit=partial(_live, world, x)) for x in past]
-    if _differ(lived[0], lived[1], TOLERANCE):
+    if _differ(lived[0], lived[1]):
         used.add("stored past")
     return used
 
@@ -208,7 +214,7 @@ def _ways_up_and_down(
 ) -> set[str]:
     """Ask about targets, and about the weights above, while nothing on its way up changes."""
     used = set()
-    if _differ(world.update(y=np.roll(world.y, 1, axis=0)), base, TOLERANCE):
+    if _differ(world.update(y=np.roll(world.y, 1, axis=0)), base):
         used.add("labels")
     activities = world.network.forward(world.x).activities
     for layer in range(len(base)):
@@ -223,7 +229,7 @@ def _ways_up_and_down(
             # Several times the weights, so that signs change too.
             weights += 5 * np.abs(weights).max() * rng.normal(size=(len(weights), len(q))) @ q
 
-        if _differ(world.update(edit)[layer], base[layer], TOLERANCE):
+        if _differ(world.update(edit)[layer], base[layer]):
             used.add("transposed forward weights")
     return used
 
@@ -297,10 +303,10 @@ def _changed(places: dict[int, Any], rng: np.random.Generator) -> Edit:
 def _one_factor(after: Updates, base: Updates) -> bool:
     one, other = (np.concatenate([w.ravel() for w in each]) for each in (after, base))
     factor = float(one @ other) / float(other @ other)
-    return not _differ(one, factor * other, TOLERANCE)
+    return not _differ(one, factor * other)
 
 
-def _differ(one: Any, other: Any, tolerance: float = 0.0) -> bool:
+def _differ(one: Any, other: Any, tolerance: float = TOLERANCE) -> bool:
     """Tell whether updates differ, relative to the largest of each layer."""
     if isinstance(one, list):
         return any(_differ(a, b, tolerance) for a, b in zip(one, other, strict=True))

@@ -22,7 +22,7 @@ def draw(result: Result) -> Figure:
     tall = 0.27 * len(learners) + 1.0
     figure = Figure(figsize=(max(9.0, 1.7 * len(tasks) + 3.0), tall + 3.8), layout="constrained")
     parts = figure.add_gridspec(2, 1, height_ratios=(tall, 3.8))
-    upper, lower = (figure.add_subfigure(part) for part in parts)
+    upper, lower = figure.add_subfigure(parts[0]), figure.add_subfigure(parts[1])
     for axes, task in zip(np.ravel(upper.subplots(1, len(tasks), sharey=True)), tasks, strict=True):
         scores(result, task, axes)
     left, middle, right = lower.subplots(1, 3)
