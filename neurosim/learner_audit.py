@@ -239,28 +239,42 @@ def _at_the_synapse(
 ) -> set[str]:
     """Perturb what plasticity is shown, at the cells of a synapse and at all others."""
     used = set()
-    for signal, layer in shown.kept:
+    for (signal, layer), times in shown.kept.items():
         if layer >= len(base):
             continue
+
+        def perturbed(
+            units: Any, place: tuple[str, int] = (signal, layer), last: int = len(times)
+        ) -> NDArray[np.float64]:
+            return _perturbed(world, *place, units, last, rng)[place[1]]
+
         if signal not in _SIDES:
-            if _differ(_perturbed(world, signal, layer, slice(None), rng)[layer], base[layer]):
+            if _differ(perturbed(slice(None)), base[layer]):
                 used.add(signal)
             continue
         axis = _SIDES[signal]
         for unit in (0, base[layer].shape[axis] - 1):
             mine = np.arange(base[layer].shape[axis]) == unit
             for which, name in ((mine, signal), (~mine, _NEIGHBOURS[axis])):
-                after = _perturbed(world, signal, layer, which, rng)[layer]
+                after = perturbed(which)
                 if _differ(after.take(unit, axis), base[layer].take(unit, axis)):
                     used.add(name)
     return used
 
 
 def _perturbed(
-    world: World, signal: str, layer: int, units: Any, rng: np.random.Generator
+    world: World, signal: str, layer: int, units: Any, last: int, rng: np.random.Generator
 ) -> Updates:
+    """Perturb units where they are shown for the last time: the array may be the activity itself.
+
+    So nothing is computed from it any more than the change of the weights.
+    """
+    seen = 0
+
     def tap(name: str, at: int, values: NDArray[Any]) -> None:
-        if (name, at) == (signal, layer):
+        nonlocal seen
+        seen += (name, at) == (signal, layer)
+        if (name, at, seen) == (signal, layer, last):
             values[..., units] = rng.uniform(0.1, 1.5, size=values[..., units].shape)
 
     return world.update(tap=tap)
