@@ -242,28 +242,23 @@ def _at_the_synapse(
     for (signal, layer), times in shown.kept.items():
         if layer >= len(base):
             continue
-
-        def perturbed(
-            units: Any, place: tuple[str, int] = (signal, layer), last: int = len(times)
-        ) -> NDArray[np.float64]:
-            return _perturbed(world, *place, units, last, rng)[place[1]]
-
+        perturbed = partial(_perturbed, world, signal, layer, len(times), rng)
         if signal not in _SIDES:
-            if _differ(perturbed(slice(None)), base[layer]):
+            if _differ(perturbed(slice(None))[layer], base[layer]):
                 used.add(signal)
             continue
         axis = _SIDES[signal]
         for unit in (0, base[layer].shape[axis] - 1):
             mine = np.arange(base[layer].shape[axis]) == unit
             for which, name in ((mine, signal), (~mine, _NEIGHBOURS[axis])):
-                after = perturbed(which)
+                after = perturbed(which)[layer]
                 if _differ(after.take(unit, axis), base[layer].take(unit, axis)):
                     used.add(name)
     return used
 
 
 def _perturbed(
-    world: World, signal: str, layer: int, units: Any, last: int, rng: np.random.Generator
+    world: World, signal: str, layer: int, last: int, rng: np.random.Generator, units: Any
 ) -> Updates:
     """Perturb units where they are shown for the last time: the array may be the activity itself.
 

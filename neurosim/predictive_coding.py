@@ -55,7 +55,8 @@ class Inference:
     halve : bool
         Whether a sample whose energy has risen goes on with half the step.
     tolerance : float
-        Stop when no sample's energy fell by more than this share of it in a step; 0 never stops.
+        A sample stays where it is once its energy falls by no more than this share of it in a step;
+        when all do, inference stops. 0 never stops.
     nudge : float
         Precision of the output: how much its error counts.
     active : float
@@ -193,8 +194,11 @@ def settle(
             before, now = energies[-2:]
             if inference.halve:
                 state.step[now > before] *= 0.5
-            if inference.tolerance and (before - now <= inference.tolerance * before).all():
-                break
+            if inference.tolerance:
+                # Sample by sample: how long one settles must not depend on its neighbours.
+                state.step[(now <= before) & (before - now <= inference.tolerance * before)] = 0
+                if not state.step.any():
+                    break
     state.check(taken, name, range(network.n_layers))
     kept = np.array(energies) if energies else np.empty((0, len(x)))
     return Settled(state.values, state.activities, state.errors, state.output, first, kept, taken)
