@@ -82,17 +82,13 @@ def configured(arguments: Namespace) -> Any:
     from experiments.learners import search
     from experiments.learners.comparison import Config
 
-    if arguments.search or arguments.winners is None:
-        winners = search.winners()
-    else:
-        winners = search.winners(arguments.winners, required=True)
     learners = () if arguments.learners == "all" else _names(arguments.learners)
     return Config(
         learners=learners,
         tasks=_tasks(arguments.tasks, arguments.settings),
         seeds=tuple(range(arguments.seed, arguments.seed + arguments.seeds)),
         n_trials=arguments.search,
-        winners=winners,
+        winners=search.winners(None if arguments.search else arguments.winners),
         workers=arguments.workers,
     )
 

@@ -178,18 +178,20 @@ def forget(found: Found, task: Task, root: str) -> None:
         shelf.clear([shelf.place("search", *job) for job in jobs])
 
 
-def winners(path: Path = WINNERS, required: bool = False) -> dict[str, dict[str, Any]]:
-    """Return winners by task and learner; none where there is no file, unless it is required.
+def winners(path: Path | None = None) -> dict[str, dict[str, Any]]:
+    """Return winners by task and learner: of a file, or those committed, if there are any.
 
     Raises
     ------
     StorageError
-        When a required file cannot be read.
+        When the file cannot be read.
     CorruptFileError
         When it is no file of winners.
     """
-    if not required and not path.is_file():
-        return {}
+    if path is None:
+        if not WINNERS.is_file():
+            return {}
+        path = WINNERS
     found = read_json(path)
     if not isinstance(found, dict) or not isinstance(found.get("winners"), dict):
         raise CorruptFileError(
@@ -200,7 +202,7 @@ def winners(path: Path = WINNERS, required: bool = False) -> dict[str, dict[str,
 
 def document(searches: Iterable[Found], path: Path) -> dict[str, Any]:
     """Return winners for a file: those of the searches, and what is there of others already."""
-    known = winners(path)
+    known = winners(path) if path.is_file() else {}
     for found in searches:
         settings, score = found.best
         known.setdefault(found.task, {})[found.learner] = {
