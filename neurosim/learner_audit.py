@@ -37,7 +37,7 @@ N_SAMPLES = 3
 # their sum over the rate (1e-16 / ETA).
 ETA = 1e-7
 TOLERANCE = 1e-5
-_SIDES = {"pre": 1, "post": 0, "error neuron": 0}
+_SIDES = {"pre": 1, "post": 0, "error neuron": 0, "drive": 0}
 _NEIGHBOURS = ("another postsynaptic cell", "another presynaptic cell")
 _ACTIVATIONS = ("tanh", "sigmoid", "relu")
 

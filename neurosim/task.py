@@ -60,7 +60,7 @@ class Task:
     """
 
     hidden: tuple[int, ...] = (64, 64)
-    activation: str = "tanh"
+    activation: str = "relu"
     batch: int = 16
     probes: tuple[float, ...] = (0.01, 0.04, 0.09, 0.16, 0.25, 0.36, 0.49, 0.64, 0.81, 1.0)
 
