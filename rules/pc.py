@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurosim.learner import Direction, Learner, Memory, correlation
+from neurosim.learner import Direction, Learner, Memory, Report, correlation
 from neurosim.network import Network, check_inputs
 from neurosim.predictive_coding import Inference, Settled, settle
 
@@ -60,6 +60,22 @@ class PredictiveCoding(Learner):
         ]
         losses = network.losses(settled.first_output, y)
         return Direction([w for w, _ in changes], [b for _, b in changes], losses)
+
+    def step(self, network: Network, memory: Memory, x: Array, y: Array, rate: float) -> Report:
+        """Take one step; unless someone looks on, no change of the weights is written down."""
+        if memory.tap is not None:
+            return super().step(network, memory, x, y, rate)
+        settled = self.settle(network, x, y)
+        moments, scale = memory.moments, 1 / (self.inference.nudge * len(x))
+        moments.tick()
+        for layer, (error, pre) in enumerate(zip(settled.errors, settled.activities, strict=True)):
+            moments.step_product(layer, error, pre, scale, rate)
+            if network.config.bias:
+                bias = error.sum(axis=0) * network.dtype.type(scale)
+                moments.step_one(network.n_layers + layer, bias, rate)
+            network.count_products(layer, len(x))
+            network.count_writes(layer)
+        return Report(float(network.losses(settled.first_output, y).mean()), len(x))
 
     def output(self, network: Network, memory: Memory, x: ArrayLike) -> Array:
         """Return the prediction of the output; with sparse activity, from sparse activity."""
