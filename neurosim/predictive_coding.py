@@ -14,6 +14,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from neurosim.errors import ConfigError, InputError, NumericalError
 from neurosim.network import LEAK, Network
+from neurosim.online_inference import ACTIVATIONS, Room, settle_one
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
@@ -152,6 +153,7 @@ def settle(
     start: Sequence[Array] | None = None,
     record: bool = False,
     name: str = "Inference",
+    room: Room | None = None,
 ) -> Settled:
     """Let value nodes settle on the energy of a predictive-coding network.
 
@@ -181,6 +183,9 @@ def settle(
         Keep the energies.
     name : str
         In the message of the error.
+    room : Room, optional
+        Where single samples settle, so that nothing is allocated; what is returned then are views
+        of it, which the next call overwrites.
 
     Raises
     ------
@@ -189,6 +194,9 @@ def settle(
     NumericalError
         When values are no longer finite; names layer, step and value.
     """
+    plain = free_input is False and free_output is None and start is None and inference.active == 1
+    if plain and len(x) == 1 and y is not None and network.config.activation in ACTIVATIONS:
+        return _settle_alone(network, x, y, inference, name, room)
     state = Settling(network, x, y, inference, free_input, free_output, input_precision, start)
     energies = [state.energies()] if record or inference.watches_energy else []
     state.check(0, name)
@@ -211,6 +219,26 @@ def settle(
     state.account()
     kept = np.array(energies) if energies else np.empty((0, len(x)))
     return Settled(state.values, state.activities, state.errors, state.output, first, kept, taken)
+
+
+def _settle_alone(
+    network: Network, x: Array, y: Array, inference: Inference, name: str, room: Room | None
+) -> Settled:
+    found = settle_one(network, x[0], y[0], inference, room)
+    for layer in range(network.n_layers):
+        # An error of the output is so many steps on its way to the units above this layer.
+        way = network.n_layers - 1 - layer
+        times = 1 + 2 * max(0, found.n_steps - way) if layer else 1
+        network.count_products(layer, 1, times)
+    if not np.isfinite(found.energies[-1]):
+        sizes = [float(np.abs(e).max()) for e in found.errors]
+        broken = [k for k in reversed(range(len(sizes))) if not math.isfinite(sizes[k])]
+        layer = broken[0] if broken else int(np.argmax(sizes))
+        raise diverged(name, inference, found.n_steps, layer, sizes[layer])
+    return Settled(
+        [x, *found.values], [x, *found.activities], found.errors, found.output,
+        found.first_output, found.energies[:, None], found.n_steps,
+    )  # fmt: skip
 
 
 class Settling:
