@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -71,6 +71,7 @@ class Memory:
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
     own_moments: dict[str, Moments] = field(default_factory=dict)
     tap: Tap | None = None
+    room: dict[str, Any] = field(default_factory=dict)
 
     def show(self, signal: str, layer: int, values: Array) -> None:
         """Hold a signal under the audit's eyes.

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import numba
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import get_blas_funcs
 
 from neurosim.errors import ConfigError, nearest_name
 
@@ -33,6 +34,15 @@ def _adam(values, direction, first, second, eta, b1, b2, c1, c2, epsilon, decay)
         first[k] = b1 * first[k] + (one - b1) * g
         second[k] = b2 * second[k] + (one - b2) * g * g
         values[k] += eta * (first[k] / c1 / (np.sqrt(second[k] / c2) + epsilon) - decay * values[k])
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _add_outer(values, post, pre, scale):
+    for j in range(values.shape[0]):
+        change = scale * post[j]
+        if change != 0:
+            for i in range(values.shape[1]):
+                values[j, i] += change * pre[i]
 
 
 @dataclass(frozen=True)
@@ -160,6 +170,36 @@ class Moments:
         t = int(self.n_steps[0])
         c1, c2 = real(1 - o.beta1**t), real(1 - o.beta2**t)
         _adam(flat, way, kept[0], kept[1], eta, b1, b2, c1, c2, epsilon, decay)
+
+    def step_product(
+        self, which: int, error: Array, pre: Array, scale: float, rate: float = 1.0
+    ) -> None:
+        """Move one matrix along ``scale * error^T pre``, which plain descent need not write down.
+
+        Parameters
+        ----------
+        which : int
+        error : (n_samples, n_post) float
+        pre : (n_samples, n_pre) float
+        scale : float
+            Such as 1 / n_samples.
+        rate : float
+            Factor of the learning rate.
+        """
+        values, o = self.parameters[which], self.optimiser
+        if o.kind != "sgd":
+            self.step_one(which, (error * values.dtype.type(scale)).T @ pre, rate)
+            return
+        if o.decay:
+            values *= values.dtype.type(1 - o.eta * rate * o.decay)
+        if len(pre) == 1:
+            _add_outer(values, error[0], pre[0], values.dtype.type(o.eta * rate * scale))
+            return
+        gemm = get_blas_funcs("gemm", dtype=values.dtype)
+        # BLAS counts columns first: there it is W^T that is C-contiguous.
+        a, trans_a = (pre, 1) if pre.flags.f_contiguous else (pre.T, 0)
+        b, trans_b = (error, 0) if error.flags.f_contiguous else (error.T, 1)
+        gemm(o.eta * rate * scale, a, b, 1.0, values.T, trans_a, trans_b, overwrite_c=1)
 
     @property
     def state(self) -> dict[str, NDArray]:

@@ -14,32 +14,43 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from neurosim.errors import ConfigError, InputError, NumericalError
 from neurosim.network import LEAK, Network
+from neurosim.online_inference import ACTIVATIONS, Room, settle_one
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
+MANY = 4  # Steps for which it pays to lay out the weights in both orders.
+
 
 @numba.njit(cache=True, error_model="numpy")
-def _move(values, errors, back, slopes, step, leak):
-    """Go one step down the energy: ``z += step (f'(z) back - eps)``.
+def _move(values, activities, errors, back, step, leak):
+    """Go one step down the energy where f' is 1 above 0 and `leak` below; take the new activity.
 
-    Without `slopes`, f' is 1 above 0 and `leak` below.
+    ``z += step (f'(z) back - eps),  h = f(z)``
     """
-    smooth = slopes.size > 0
     one = values.dtype.type(1)
-    for s in range(values.shape[0]):
-        for i in range(values.shape[1]):
-            z = values[s, i]
-            slope = slopes[s, i] if smooth else (one if z > 0 else leak)
-            values[s, i] = z + step[s] * (slope * back[s, i] - errors[s, i])
+    for i in range(values.shape[0]):
+        for s in range(values.shape[1]):
+            z = values[i, s]
+            z += step[s] * ((one if z > 0 else leak) * back[i, s] - errors[i, s])
+            values[i, s] = z
+            activities[i, s] = z if z > 0 else leak * z
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _move_smoothly(values, slopes, errors, back, step):
+    """Go one step down the energy with slopes f'(z) that are given."""
+    for i in range(values.shape[0]):
+        for s in range(values.shape[1]):
+            values[i, s] += step[s] * (slopes[i, s] * back[i, s] - errors[i, s])
 
 
 @numba.njit(cache=True, error_model="numpy")
 def _miss(values, means, bias, errors):
     """Take the prediction from the value: ``eps = z - (W h + b)``."""
-    for s in range(values.shape[0]):
-        for i in range(values.shape[1]):
-            errors[s, i] = values[s, i] - (means[s, i] + bias[i])
+    for i in range(values.shape[0]):
+        for s in range(values.shape[1]):
+            errors[i, s] = values[i, s] - (means[i, s] + bias[i])
 
 
 @dataclass(frozen=True)
@@ -143,6 +154,7 @@ def settle(
     start: Sequence[Array] | None = None,
     record: bool = False,
     name: str = "Inference",
+    room: Room | None = None,
 ) -> Settled:
     """Let value nodes settle on the energy of a predictive-coding network.
 
@@ -172,6 +184,9 @@ def settle(
         Keep the energies.
     name : str
         In the message of the error.
+    room : Room, optional
+        Where single samples settle, so that nothing is allocated; what is returned then are views
+        of it, which the next call overwrites.
 
     Raises
     ------
@@ -180,10 +195,15 @@ def settle(
     NumericalError
         When values are no longer finite; names layer, step and value.
     """
+    plain = free_input is False and free_output is None and start is None and inference.active == 1
+    if plain and len(x) == 1 and y is not None and network.config.activation in ACTIVATIONS:
+        return _settle_alone(network, x, y, inference, name, room)
     state = Settling(network, x, y, inference, free_input, free_output, input_precision, start)
     energies = [state.energies()] if record or inference.watches_energy else []
     state.check(0, name)
     first = state.output
+    if inference.n_steps > MANY:
+        state.turn()
     taken = 0
     for taken in range(1, inference.n_steps + 1):
         state.move()
@@ -200,12 +220,36 @@ def settle(
                 if not state.step.any():
                     break
     state.check(taken, name, range(network.n_layers))
+    state.account()
     kept = np.array(energies) if energies else np.empty((0, len(x)))
     return Settled(state.values, state.activities, state.errors, state.output, first, kept, taken)
 
 
+def _settle_alone(
+    network: Network, x: Array, y: Array, inference: Inference, name: str, room: Room | None
+) -> Settled:
+    found = settle_one(network, x[0], y[0], inference, room)
+    for layer in range(network.n_layers):
+        # An error of the output is so many steps on its way to the units above this layer.
+        way = network.n_layers - 1 - layer
+        times = 1 + 2 * max(0, found.n_steps - way) if layer else 1
+        network.count_products(layer, 1, times)
+    if not np.isfinite(found.energies[-1]):
+        sizes = [float(np.abs(e).max()) for e in found.errors]
+        broken = [k for k in reversed(range(len(sizes))) if not math.isfinite(sizes[k])]
+        layer = broken[0] if broken else int(np.argmax(sizes))
+        raise diverged(name, inference, found.n_steps, layer, sizes[layer])
+    return Settled(
+        [x, *found.values], [x, *found.activities], found.errors, found.output,
+        found.first_output, found.energies[:, None], found.n_steps,
+    )  # fmt: skip
+
+
 class Settling:
     """Value nodes on their way, a batch at a time; `settle` is the usual door.
+
+    Within, a row is a unit and a column a sample: products of a layer with a batch are faster so,
+    by up to a fifth for batches below a hundred, and need the weights in both orders.
 
     Parameters
     ----------
@@ -215,8 +259,9 @@ class Settling:
     Attributes
     ----------
     values, activities, errors : list of (n_samples, n_units) float
-        As those of `Settled`.
+        As those of `Settled`; views of what moves.
     output : (n_samples, n_out) float
+        As that of `Settled`.
     step : (n_samples,) float
         Length of the next step of each sample.
     front : int
@@ -236,38 +281,37 @@ class Settling:
     ) -> None:
         self.network, self.y, self.inference = network, y, inference
         self.n_layers = network.n_layers
-        if free_output is not None and network.config.loss == "cross_entropy":
-            part = free_output.any(axis=1) & ~free_output.all(axis=1)
-            if part.any():
-                raise InputError.expected(
-                    "settle", "free_output", "all outputs of a sample or none, with cross-entropy",
-                    f"some of sample {int(part.argmax())}", "use a network of loss mse",
-                )  # fmt: skip
-        if free_output is not None and y is not None:
-            self.y = np.where(free_output, network.dtype.type(0), y)
-        self.free_output = free_output
-        self.free_input = free_input
+        if free_output is not None:
+            _check_free_output(network, free_output)
+            if y is not None:
+                self.y = np.where(free_output, network.dtype.type(0), y)
+        self.free_output, self.free_input = free_output, free_input
         self.x, self.input_precision = x, network.dtype.type(input_precision)
         n, widths = len(x), network.config.sizes[1:]
         self.step = np.full(n, inference.step, dtype=network.dtype)
-        self.values = [x if free_input is False else x.copy()]
-        self.values += [np.empty((n, w), network.dtype) for w in widths[:-1]]
-        self.activities = [self.values[0]] + [np.empty_like(z) for z in self.values[1:]]
-        self.means = [np.empty((n, w), network.dtype) for w in widths]
-        self.errors = [np.zeros((n, w), network.dtype) for w in widths]
-        self._back = [np.empty_like(z) for z in self.values]
-        self._losers: list[Mask | None] = [None for _ in self.values]
+        self._z = [(x if free_input is False else x.copy()).T]
+        self._z += [np.empty((w, n), network.dtype) for w in widths[:-1]]
+        self._h = [self._z[0], *(np.empty_like(z) for z in self._z[1:])]
+        self._mu = [np.empty((w, n), network.dtype) for w in widths]
+        self._eps = [np.zeros((w, n), network.dtype) for w in widths]
+        self._back = [np.empty_like(z) for z in self._z]
+        self.values, self.activities, self.errors = (
+            [array.T for array in arrays] for arrays in (self._z, self._h, self._eps)
+        )
+        self._losers: list[Mask | None] = [None for _ in self._z]
+        self._products = [0] * self.n_layers
+        self._turned: list[Array | None] = [None] * self.n_layers
         self._begin(start)
 
     def _begin(self, start: Sequence[Array] | None) -> None:
         top = self.n_layers - 1
         for layer in range(top):
             self._product(layer)
-            z = self.values[layer + 1]
+            z = self._z[layer + 1]
             if start is None:
-                np.add(self.means[layer], self.network.biases[layer], out=z)
+                np.add(self._mu[layer], self.network.biases[layer][:, None], out=z)
             else:
-                z[...] = start[layer]
+                z[...] = start[layer].T
                 self._miss(layer)
             self._activate(layer + 1)
         self._product(top)
@@ -278,6 +322,12 @@ class Settling:
     def idle(self) -> bool:
         """Whether nothing pulls: values are at their forward start and no output is known."""
         return self.y is None and self.front == self.n_layers - 1
+
+    def turn(self) -> None:
+        """Lay the weights out the other way too: worth it for more steps than a few."""
+        first = 0 if self.free_input is not False else 1
+        for layer in range(first, self.n_layers):
+            self._turned[layer] = np.ascontiguousarray(self.network.weights[layer].T)
 
     def move(self) -> None:
         """Take one step with every value node that something may pull at."""
@@ -321,15 +371,15 @@ class Settling:
     def energies(self) -> NDArray[np.float64]:
         """Return the energy of each sample, ``(n_samples,)``."""
         total = np.zeros(len(self.x))
-        for errors in self.errors[self.front : -1]:
+        for errors in self._eps[self.front : -1]:
             total += 0.5 * _squares(errors)
         if self.free_input is not False and self.input_precision:
-            total += 0.5 * float(self.input_precision) * _squares(self.values[0] - self.x)
+            total += 0.5 * float(self.input_precision) * _squares(self._z[0] - self.x.T)
         if self.y is None:
             return total
         nudge = self.inference.nudge
         if self.network.config.loss == "mse":
-            return total + 0.5 / nudge * _squares(self.errors[-1])
+            return total + 0.5 / nudge * _squares(self._eps[-1])
         # A target without a class, as a free one has become, loses nothing.
         return total + nudge * self.network.losses(self.output, self.y)
 
@@ -351,68 +401,92 @@ class Settling:
         """
         last = self.n_layers - 1
         for layer in layers if layers is not None else range(last, last + 1):
-            held = self.means[layer] if layer == last else self.errors[layer]
+            held = self._mu[layer] if layer == last else self._eps[layer]
             if not np.isfinite(held).all():
-                value = held[~np.isfinite(held)][0]
-                raise NumericalError(
-                    f"{name}.inference: expected finite values, got {value:g} at step {step} of "
-                    f"inference in layer {layer}; lower the step (now {self.inference.step:g}), or "
-                    "the learning rate"
-                )
+                raise diverged(name, self.inference, step, layer, held[~np.isfinite(held)][0])
+
+    def account(self) -> None:
+        """Enter the products so far into the ledgers."""
+        for layer, times in enumerate(self._products):
+            if times:
+                self.network.count_products(layer, len(self.x), times)
+        self._products = [0] * self.n_layers
 
     def _product(self, layer: int) -> None:
-        w = self.network.weights[layer]
-        np.matmul(self.activities[layer], w.T, out=self.means[layer])
-        self.network.count_products(layer, len(self.x))
+        np.matmul(self.network.weights[layer], self._h[layer], out=self._mu[layer])
+        self._products[layer] += 1
 
     def _send_back(self, layer: int) -> None:
-        np.matmul(self.errors[layer], self.network.weights[layer], out=self._back[layer])
-        self.network.count_products(layer, len(self.x))
+        turned = self._turned[layer]
+        w = self.network.weights[layer].T if turned is None else turned
+        np.matmul(w, self._eps[layer], out=self._back[layer])
+        self._products[layer] += 1
 
     def _miss(self, layer: int) -> None:
         bias = self.network.biases[layer]
-        _miss(self.values[layer + 1], self.means[layer], bias, self.errors[layer])
+        _miss(self._z[layer + 1], self._mu[layer], bias, self._eps[layer])
 
     def _miss_output(self) -> None:
-        self.output = self.network.output(self.means[-1] + self.network.biases[-1])
+        self.output = self.network.output((self._mu[-1] + self.network.biases[-1][:, None]).T)
         if self.y is not None:
-            np.subtract(self.y, self.output, out=self.errors[-1])
+            error = self.errors[-1]
+            np.subtract(self.y, self.output, out=error)
             if self.inference.nudge != 1:
-                self.errors[-1] *= self.network.dtype.type(self.inference.nudge)
+                error *= self.network.dtype.type(self.inference.nudge)
             if self.free_output is not None:
-                self.errors[-1][self.free_output] = 0
+                error[self.free_output] = 0
 
     def _move(self, layer: int) -> None:
-        z, h = self.values[layer + 1], self.activities[layer + 1]
-        back, losers = self._back[layer + 1], self._losers[layer + 1]
-        if losers is not None:
-            back[losers] = 0
-        leak = {"relu": 0.0, "leaky_relu": LEAK, "linear": 1.0}.get(self.network.config.activation)
-        slopes = self.network.slope(z, h) if leak is None else _NONE.astype(z.dtype)
-        _move(z, self.errors[layer], back, slopes, self.step, z.dtype.type(leak or 0.0))
-        self._activate(layer + 1)
+        z, h, back = self._z[layer + 1], self._h[layer + 1], self._back[layer + 1]
+        losing = self._losers[layer + 1]
+        if losing is not None:
+            back[losing] = 0
+        leak = _LEAKS.get(self.network.config.activation)
+        if leak is None:
+            _move_smoothly(z, self.network.slope(z, h), self._eps[layer], back, self.step)
+        else:
+            _move(z, h, self._eps[layer], back, self.step, z.dtype.type(leak))
+        self._activate(layer + 1, known=leak is not None)
 
     def _move_input(self) -> None:
         pull = self._back[0]
         if self.input_precision:
-            pull -= self.input_precision * (self.values[0] - self.x)
-        pull *= self.step[:, None]
+            pull -= self.input_precision * (self._z[0] - self.x.T)
+        pull *= self.step
         if not isinstance(self.free_input, bool):
-            pull *= self.free_input
-        self.values[0] += pull
+            pull *= self.free_input.T
+        self._z[0] += pull
 
-    def _activate(self, which: int) -> None:
-        z, h = self.values[which], self.activities[which]
-        if self.network.config.activation == "relu":
-            np.maximum(z, 0, out=h)
-        else:
-            h[...] = self.network.activation.value(z)
+    def _activate(self, which: int, known: bool = False) -> None:
+        h = self._h[which]
+        if not known:
+            h[...] = self.network.activation.value(self._z[which])
         if self.inference.active < 1:
-            self._losers[which] = losers(h, self.inference.active)
-            h[self._losers[which]] = 0
+            losing = losers(h.T, self.inference.active).T
+            self._losers[which] = losing
+            h[losing] = 0
 
 
-_NONE = np.empty((0, 0))
+_LEAKS = {"relu": 0.0, "leaky_relu": LEAK, "linear": 1.0}
+
+
+def _check_free_output(network: Network, free_output: Mask) -> None:
+    part = free_output.any(axis=1) & ~free_output.all(axis=1)
+    if network.config.loss == "cross_entropy" and part.any():
+        raise InputError.expected(
+            "settle", "free_output", "all outputs of a sample or none, with cross-entropy",
+            f"some of sample {int(part.argmax())}", "use a network of loss mse",
+        )  # fmt: skip
+
+
+def diverged(
+    name: str, inference: Inference, step: int, layer: int, value: float
+) -> NumericalError:
+    """Build the error of an inference that is no longer finite."""
+    return NumericalError(
+        f"{name}.inference: expected finite values, got {value:g} at step {step} of inference in "
+        f"layer {layer}; lower the step (now {inference.step:g}), or the learning rate"
+    )
 
 
 def losers(activity: Array, share: float) -> Mask:
@@ -487,4 +561,5 @@ def stable_step(network: Network, nudge: float = 1.0, free_input: bool = False) 
 
 
 def _squares(values: Array) -> NDArray[np.float64]:
-    return np.einsum("si,si->s", values, values, dtype=np.float64)
+    """Return the sum of squares of each column."""
+    return np.einsum("is,is->s", values, values, dtype=np.float64)

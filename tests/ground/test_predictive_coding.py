@@ -212,7 +212,7 @@ def test_only_the_most_active_stay_active():
 def test_units_that_lose_are_pulled_by_their_prediction_alone():
     network, x, y = made((6, 20, 4), activation="tanh")
     state = Settling(network, x, y, Inference(1, 0.25, active=0.1))
-    before, mu = state.values[1].copy(), state.means[0] + network.biases[0]
+    before, mu = state.values[1].copy(), network.forward(x).drives[0]
     lost = state.activities[1] == 0
     state.move()
     np.testing.assert_array_equal(state.values[1][lost], before[lost])
