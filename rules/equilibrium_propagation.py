@@ -98,7 +98,9 @@ class EquilibriumPropagation(Learner):
             nudges = np.repeat(np.array([beta, -beta]), n)[:, None]
             both = Phase(np.concatenate([free.first, free.first]), start)
             self._sweep(network, both, self.n_nudged, np.concatenate([y, y]), nudges)
-            return self._contrast(network, memory, x, np.concatenate([y, y]), both, 2 * beta, losses)
+            return self._contrast(
+                network, memory, x, np.concatenate([y, y]), both, 2 * beta, losses
+            )
         nudged = Phase(free.first, [s.copy() for s in free.states])
         self._sweep(network, nudged, self.n_nudged, y, np.full((n, 1), beta))
         pairs = zip(nudged.states, free.states, strict=True)

@@ -14,6 +14,7 @@ from neurosim.discovery import members
 from neurosim.errors import ConfigError
 from neurosim.learner import Direction, Learner, correlation
 from neurosim.learner_audit import audit_learner, made
+from neurosim.optimisers import Optimiser
 from rules.backprop import Backprop
 from rules.feedback_alignment import FeedbackAlignment
 
@@ -102,7 +103,9 @@ def test_more_than_ten_kinds_of_cheat_are_injected():
 
 @dataclass(frozen=True, kw_only=True)
 class Hebbian(Learner):
-    """Hebb's product of the activities on their way up."""
+    """Hebb's product of the activities on their way up, too slow to grow without bound."""
+
+    optimiser: Optimiser = Optimiser(eta=1e-4)
 
     source: ClassVar[str] = "This test (2026)"
     needs: ClassVar[frozenset[str]] = frozenset({"pre", "post"})
@@ -204,7 +207,7 @@ def test_a_learner_that_accepts_no_network_says_which_it_would():
 
 def test_correlation_shows_both_its_signals():
     shown = []
-    world = made(FeedbackAlignment(), np.random.default_rng(0))
+    world = made(FeedbackAlignment(), 0, "tanh", 0)
     world.memory.tap = lambda signal, layer, values: shown.append((signal, layer))
     correlation(world.network, world.memory, 1, world.x[:, :3].copy(), world.x)
     assert shown == [("pre", 1), ("error neuron", 1)]
