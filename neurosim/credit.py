@@ -63,27 +63,29 @@ def target_alignment(
     Returns
     -------
     float
-        NaN for a learner whose answer is not the network's output, which has no target.
+        NaN for a learner whose answer is no distribution over classes and so has no target, such as
+        the goodness of forward-forward.
 
     References
     ----------
     Song et al. (2024) Nature Neuroscience 27:348, Fig. 3 and Methods, target alignment.
     """
-    if not np.array_equal(learner.output(network, memory, x), network.predict(x)):
+    shares = learner.output(network, memory, x).sum(axis=1)
+    if network.config.loss == "cross_entropy" and not np.allclose(shares, 1, atol=1e-3):
         return float("nan")
     found = []
     for k in range(len(x)):
         sample, target = x[k : k + 1], y[k : k + 1]
         direction = _direction(learner, network, memory, sample, target)
         other = network.copy()
-        before = other.predict(sample)
+        before = learner.output(other, memory, sample)
         changes = [*direction.weights, *(direction.biases if network.config.bias else [])]
         length = _norm(changes)
         if length == 0:
             continue
         for values, change in zip(other.parameters, changes, strict=True):
             values += (SMALL * _norm(network.weights) / length) * change
-        found.append(_cosine(other.predict(sample) - before, target - before))
+        found.append(_cosine(learner.output(other, memory, sample) - before, target - before))
     return float(np.nanmean(found)) if np.isfinite(found).any() else float("nan")
 
 
