@@ -150,7 +150,7 @@ MUTATIONS = (
     Mutation("rules/oja.py", "pre - post * weight", "pre + post * weight", ON_RULES + " oja"),
     Mutation("rules/bcm.py", "post * post - theta", "post - theta", ON_RESULTS + " bcm"),
     Mutation("rules/triplet_stdp.py", "(o2 + post)", "(o2 + 2 * post)", ON_SPIKES + " triplets"),
-    Mutation(LEARNER_AUDIT, "silent = axes[(", "silent = axes[1 * (0 * ", ON_LEARNER_AUDIT),
+    Mutation(LEARNER_AUDIT, "(values > 1e-9 * values.max()).sum() :", "0:", ON_LEARNER_AUDIT),
     Mutation(LEARNER_AUDIT, "values[...] = mine[k]", "pass", ON_LEARNER_AUDIT),
     Mutation(
         LEARNER_AUDIT, "np.roll(world.y, 1, axis=0)), base)", "world.y), base)", ON_LEARNER_AUDIT
