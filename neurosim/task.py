@@ -55,6 +55,8 @@ class Task:
     ----------
     title : str
         In figures.
+    kin : str
+        Task whose settings serve where none were searched for this one; empty for none.
     measure : str
         "accuracy", or "r_squared": 1 - mean squared error / variance.
     """
@@ -65,6 +67,7 @@ class Task:
     probes: tuple[float, ...] = (0.01, 0.04, 0.09, 0.16, 0.25, 0.36, 0.49, 0.64, 0.81, 1.0)
 
     title: ClassVar[str]
+    kin: ClassVar[str] = ""
     measure: ClassVar[str] = "accuracy"
 
     def __post_init__(self) -> None:

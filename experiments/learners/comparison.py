@@ -198,7 +198,7 @@ def run(
     settings = {
         (task, learner): searches[task, learner].best[0]
         if config.n_trials
-        else dict(config.winners.get(task, {}).get(learner, {}).get("settings", {}))
+        else won(config, task, learner)
         for task in config.tasks
         for learner in config.learners
     }
@@ -215,6 +215,15 @@ def run(
     for found in searches.values():
         forget(found, config.tasks[found.task], "" if shelf is None else str(shelf))
     return Result(config, settings, trials, audits, searches)
+
+
+def won(config: Config, task: str, learner: str) -> Settings:
+    """Return what a search found before: on this task, on its kin, or nothing."""
+    for name in (task, config.tasks[task].kin):
+        found = config.winners.get(name, {}).get(learner)
+        if found is not None:
+            return dict(found["settings"])
+    return {}
 
 
 def n_jobs(config: Config) -> int:

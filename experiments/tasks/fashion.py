@@ -8,7 +8,7 @@ from experiments.tasks.mnist import MNIST
 
 @dataclass(frozen=True, kw_only=True)
 class Fashion(MNIST):
-    """Classify clothes, from a sixth of Fashion-MNIST by default.
+    """Classify clothes, from a twelfth of Fashion-MNIST by default.
 
     References
     ----------

@@ -8,7 +8,7 @@ from neurosim.task import ImageTask
 
 @dataclass(frozen=True, kw_only=True)
 class MNIST(ImageTask):
-    """Classify digits, from a sixth of MNIST by default.
+    """Classify digits, from a twelfth of MNIST by default.
 
     References
     ----------
@@ -17,10 +17,12 @@ class MNIST(ImageTask):
 
     data: str = "mnist"
     hidden: tuple[int, ...] = (128, 128)
-    n_train: int = 10_000
-    n_validation: int = 2_000
-    n_test: int = 10_000
-    passes: float = 3.0
+    n_train: int = 5_000
+    n_validation: int = 1_000
+    n_test: int = 5_000
+    passes: float = 4.0
     batch: int = 32
+    probes: tuple[float, ...] = (0.04, 0.16, 0.36, 0.64, 1.0)
 
     title: ClassVar[str] = "MNIST"
+    kin: ClassVar[str] = "digits"

@@ -3,6 +3,10 @@
 import dataclasses
 import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +20,7 @@ from experiments.learners.trial import Job, Trial, configured, run_trial
 from experiments.tasks.concept_drift import ConceptDrift
 from experiments.tasks.digits import Digits
 from experiments.tasks.interference import Interference
+from experiments.tasks.mnist import MNIST
 from experiments.tasks.regression import Regression
 from neurosim.discovery import member, members
 from neurosim.errors import ConfigError, CorruptFileError, StorageError
@@ -23,6 +28,7 @@ from neurosim.learner import Learner
 from neurosim.task import Task
 from rules.backprop import Backprop
 
+ROOT = Path(__file__).parents[2]
 LEARNERS = members("rules", Learner)
 TINY = Digits(hidden=(12,), n_train=96, n_validation=40, n_test=40, passes=2, batch=8)
 SMALL = ["digits.hidden=12", "digits.n_train=96", "digits.n_test=40", "digits.passes=1"]
@@ -269,6 +275,8 @@ def test_winners_are_used_where_there_are_any():
     result = comparison.run(config(winners=chosen))
     assert result.settings["digits", "backprop"] == {"optimiser.eta": 0.33}
     assert result.settings["digits", "feedback_alignment"] == {}
+    kin = Config(("backprop",), {"mnist": MNIST()}, (0,), 0, chosen)
+    assert comparison.won(kin, "mnist", "backprop") == {"optimiser.eta": 0.33}
     wrong = {"digits": {"backprop": {"settings": {"optimiser.eta": -1.0}}}}
     with pytest.raises(ConfigError, match="a learning rate above 0"):
         comparison.run(config(winners=wrong))
@@ -417,6 +425,37 @@ def test_an_interrupted_comparison_goes_on(tmp_path, capsys, monkeypatch):
     assert command(out=tmp_path) == 0
     assert len(done) == 4 and len({(job.learner, job.seed) for job in done}) == 4
     assert not (tmp_path / "unfinished").exists()
+
+
+LEARNER = '''"""Feedback alignment by another name."""
+
+from dataclasses import dataclass
+
+from rules.feedback_alignment import FeedbackAlignment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mine(FeedbackAlignment):
+    """Backwards."""
+'''
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_learner_of_the_users_own_is_compared_by_dropping_one_file(tmp_path, workers):
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "mine.py").write_text(LEARNER)
+    target = tmp_path / "n.json"
+    words = ["compare", "--learners", "mine,feedback_alignment", "--workers", workers]
+    words += ["--seeds", "2", "--out", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments", *words, "--json", str(target), *SMALL],
+        cwd=ROOT, env={**os.environ, "NEUROSIM_RULES": str(tmp_path / "rules")},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    values = json.loads(target.read_text())
+    assert values["mine_honest"] and values["digits_mine_samples"] > 0
 
 
 @pytest.mark.slow
