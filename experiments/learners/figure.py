@@ -49,6 +49,10 @@ def scores(result: Result, task: str, axes: Axes) -> None:
         )
     if BASELINE in learners and result.mean(task, BASELINE, "score").n:
         axes.axvline(result.mean(task, BASELINE, "score").mean, color="0.6", linewidth=0.8)
+    means = [result.mean(task, learner, "score").mean for learner in learners]
+    if np.isfinite(means).any():  # Few seeds may have intervals far beyond what a score can be.
+        low = float(np.clip(np.nanmin(means), -0.5, 0.9))
+        axes.set_xlim(low - 0.15 * (1 - low), 1 + 0.05 * (1 - low))
     axes.set_yticks(range(len(learners)), [name.replace("_", " ") for name in learners])
     axes.set_ylim(len(learners) - 0.5, -0.5)
     axes.set_title(result.config.tasks[task].title, fontsize=9)
@@ -85,11 +89,15 @@ def credit(result: Result, task: str, axes: Axes) -> None:
 
 def cost(result: Result, task: str, axes: Axes) -> None:
     """Draw the score over what a sample costs."""
+    costs = []
     for learner in result.config.learners:
         mean = result.mean(task, learner, "score")
         if mean.n:
             at = result.mean(task, learner, "multiply_adds_per_sample").mean
             axes.plot(at, mean.mean, "o", color=colour(learner), markersize=6)
+            costs.append(np.log10(at))
     axes.set_xscale("log")
+    if costs:  # Whole decades, or ticks crowd.
+        axes.set_xlim(10 ** np.floor(min(costs)), 10 ** np.ceil(max(costs) + 1e-9))
     label(axes.xaxis, "cost", "multiply-adds a sample")
     label(axes.yaxis, f"score, {result.config.tasks[task].title}")
