@@ -23,7 +23,11 @@ from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
 from neurosim.training import cosine, train
 from rules.backprop import Backprop
+from rules.difference_target_propagation import DifferenceTargetPropagation
+from rules.direct_feedback_alignment import DirectFeedbackAlignment
+from rules.equilibrium_propagation import EquilibriumPropagation
 from rules.feedback_alignment import FeedbackAlignment
+from rules.sign_symmetry import SignSymmetry
 
 SOURCES = ("mnist", "fashion", "digits")
 
@@ -57,16 +61,36 @@ def adam(eta: float) -> Optimiser:
     return Optimiser("adam", eta=eta)
 
 
+TANH = NetworkConfig(activation="tanh")
+
 # Whoever adds a learner adds a line. Settings were chosen on validation images, never on test ones.
 PROTOCOLS: Mapping[str, Protocol] = {
-    "backprop": Protocol(Backprop(optimiser=adam(1e-3)), 10, 128),
-    "feedback_alignment": Protocol(FeedbackAlignment(optimiser=adam(1e-3)), 10, 128),
+    "backprop": Protocol(Backprop(optimiser=adam(1e-3)), 8, 64),
+    "feedback_alignment": Protocol(FeedbackAlignment(optimiser=adam(2e-3)), 8, 64, network=TANH),
+    "direct_feedback_alignment": Protocol(
+        DirectFeedbackAlignment(optimiser=adam(2e-3)), 8, 64, network=TANH
+    ),
+    "sign_symmetry": Protocol(SignSymmetry(optimiser=adam(1e-3)), 8, 64),
+    "difference_target_propagation": Protocol(
+        DifferenceTargetPropagation(
+            optimiser=adam(2e-3), inverse=adam(2e-3), noise=0.3, target_step=1.0
+        ),
+        8,
+        64,
+        network=TANH,
+    ),
+    "equilibrium_propagation": Protocol(
+        EquilibriumPropagation(optimiser=adam(1e-3), n_free=8, n_nudged=4), 8, 64, network=TANH
+    ),
 }
 
 BAR = "this project's bar, MNIST, 784-256-256-10"
 expected = {
     "accuracy_backprop": (0.980, BAR),
     "accuracy_feedback_alignment": (0.975, BAR),
+    "accuracy_direct_feedback_alignment": (0.975, BAR),
+    "accuracy_difference_target_propagation": (0.975, BAR),
+    "accuracy_equilibrium_propagation": (0.975, BAR),
 }
 
 
@@ -139,9 +163,11 @@ def images(config: Config) -> Split:
         When fewer images are there than are asked for.
     """
     loaded = datasets.load(config.source)
-    x = loaded.train_images.reshape(len(loaded.train_images), -1)
-    y = loaded.train_labels.astype(np.intp)
-    x_test, y_test = loaded.test_images.reshape(len(loaded.test_images), -1), loaded.test_labels
+    x, x_test = (
+        each.reshape(len(each), -1).astype(np.float32) / np.float32(255)
+        for each in (loaded.train_images, loaded.test_images)
+    )
+    y, y_test = (each.astype(np.intp) for each in (loaded.train_labels, loaded.test_labels))
     if config.n_validation:
         cut = len(x) - config.n_validation
         x, x_test, y, y_test = x[:cut], x[cut:], y[:cut], y[cut:]
@@ -150,8 +176,7 @@ def images(config: Config) -> Split:
             config, "n_train", f"at most {len(x)} images", config.n_train, "use fewer"
         )
     x, y = x[: config.n_train or None], y[: config.n_train or None]
-    grey = np.float32(255)
-    return Split(x / grey, y, x_test / grey, y_test.astype(np.intp))
+    return Split(x, y, x_test, y_test)
 
 
 def run_arm(config: Config, arm: str, seed: int) -> Arrays:

@@ -2,17 +2,19 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurosim.errors import ConfigError
 from neurosim.learner import Direction, Learner, Memory, correlation
-from neurosim.network import Network, check_inputs
+from neurosim.network import Network, check_inputs, softmax
 
 Array = NDArray[np.floating]
 
+Negatives = Literal["even", "hard"]
+NEGATIVES = get_args(Negatives)
 TINY = 1e-8
 
 
@@ -34,8 +36,8 @@ class ForwardForward(Learner):
     the last hidden layer under a neutral label, ``amplitude / n_out`` at every class, the paper's
     faster way to ask; nothing hidden hears of it.
 
-    What a synapse must be given: pre, post, ``real - p`` as a modulator of its layer, in two phases,
-    the second with wrong labels; labels come as an input.
+    What a synapse must be given: pre, post, ``real - p`` as a modulator of its layer, in two
+    phases, the second with wrong labels; labels come as an input.
 
     Parameters
     ----------
@@ -53,9 +55,10 @@ class ForwardForward(Learner):
     Hinton (2022) arXiv:2212.13345, Eq. 1 and Sections 2 and 3.3.
     """
 
-    threshold: float = 1.0
-    steepness: float = 1.0
-    amplitude: float = 1.0
+    threshold: float = 0.5
+    steepness: float = 0.02
+    amplitude: float = 3.0
+    negatives: Negatives = "even"
     readout: bool = True
 
     source: ClassVar[str] = "Hinton (2022) arXiv:2212.13345"
@@ -68,6 +71,15 @@ class ForwardForward(Learner):
             value = getattr(self, field)
             if not (math.isfinite(value) and value > 0):
                 raise ConfigError.expected(self, field, "a number above 0", value, "try 1")
+        if self.negatives not in NEGATIVES:
+            raise ConfigError.expected(
+                self, "negatives", " or ".join(NEGATIVES), self.negatives, "choose one of them"
+            )
+        if self.negatives == "hard" and not self.readout:
+            raise ConfigError.expected(
+                self, "readout", "True where wrong labels are hard", self.readout,
+                "the read-out says which labels are taken for right",
+            )  # fmt: skip
 
     def check(self, network: Network) -> None:
         """Refuse a network without classes, without room for the label or without hidden cells."""
@@ -81,10 +93,10 @@ class ForwardForward(Learner):
     def direction(self, network: Network, memory: Memory, x: Array, y: Array) -> Direction:
         """Return the way up the likelihood of each layer, and of the read-out."""
         n, n_out = y.shape
-        labels = y.argmax(axis=1)
-        wrong = (labels + memory.rng.integers(1, n_out, size=n)) % n_out
-        x = without_label(x, n_out)
+        x, labels = without_label(x, n_out), y.argmax(axis=1)
         bare = network.drive(0, x)  # The same for both labels and for none.
+        change, bias, read_loss, said = self._read_out_change(network, memory, bare, y)
+        wrong = wrong_labels(said if self.negatives == "hard" else np.ones_like(y), labels, memory)
         drive = np.concatenate([bare + self._label_drive(network, k) for k in (labels, wrong)])
         losses = np.zeros(n)
         weights: list[Array] = []
@@ -108,8 +120,7 @@ class ForwardForward(Learner):
                 for half, classes in ((climb[:n], labels), (climb[n:], wrong)):
                     weights[0][:, :n_out] += half.T @ self._label_input(network, classes)
             pre = normalised(h)
-        change, bias, loss = self._read_out_change(network, memory, bare, y)
-        return Direction([*weights, change], [*biases, bias], losses + loss)
+        return Direction([*weights, change], [*biases, bias], losses + read_loss)
 
     def output(self, network: Network, memory: Memory, x: ArrayLike, batch: int = 200) -> Array:
         """Return the goodness of each class, ``(n_samples, n_out)``."""
@@ -127,14 +138,11 @@ class ForwardForward(Learner):
         n, n_out, n_hidden = len(x), network.config.sizes[-1], network.n_layers - 1
         bare = network.drive(0, without_label(x, n_out))
         labels = self._label_drive(network, np.arange(n_out))
-        drive = (bare + labels[:, None]).reshape(n_out * n, -1)
-        total = np.zeros(n_out * n, dtype=x.dtype)
-        for layer in range(n_hidden):
-            if layer > 0:
-                drive = network.drive(layer, normalised(h))
-            h = network.activation.value(drive)
-            if layer > 0 or n_hidden == 1:
-                total += goodness(h)
+        h = network.activation.value((bare + labels[:, None]).reshape(n_out * n, -1))
+        total = goodness(h) if n_hidden == 1 else np.zeros(n_out * n, dtype=x.dtype)
+        for layer in range(1, n_hidden):
+            h = network.activation.value(network.drive(layer, normalised(h)))
+            total += goodness(h)
         return total.reshape(n_out, n).T
 
     def _judged(self, h: Array) -> tuple[Array, Array]:
@@ -167,15 +175,26 @@ class ForwardForward(Learner):
 
     def _read_out_change(
         self, network: Network, memory: Memory, bare: Array, y: Array
-    ) -> tuple[Array, Array, NDArray[np.floating]]:
+    ) -> tuple[Array, Array, NDArray[np.floating], Array]:
+        """Return its changes of weights and biases, its losses, and what it says."""
         top = network.n_layers - 1
         if not self.readout:
             zeros = np.zeros_like(network.weights[top]), np.zeros_like(network.biases[top])
-            return *zeros, np.zeros(len(y))
+            return *zeros, np.zeros(len(y)), y
         pre = self._neutral(network, bare, bare)
         output = network.output(network.drive(top, pre))
         change, bias = correlation(network, memory, top, y - output, pre)
-        return change, bias, network.losses(output, y)
+        said = softmax(output) if network.config.loss == "mse" else output
+        return change, bias, network.losses(output, y), said
+
+
+def wrong_labels(chances: Array, labels: NDArray[np.intp], memory: Memory) -> NDArray[np.intp]:
+    """Draw a wrong label for each sample, with chances ``(n_samples, n_out)`` of any scale."""
+    chances = chances + chances.dtype.type(TINY)
+    chances[np.arange(len(labels)), labels] = 0
+    sums = chances.cumsum(axis=1)
+    drawn = memory.rng.random(len(labels)) * sums[:, -1]
+    return np.minimum((sums <= drawn[:, None]).sum(axis=1), chances.shape[1] - 1)
 
 
 def without_label(x: Array, n_out: int) -> Array:
