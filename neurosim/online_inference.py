@@ -223,13 +223,15 @@ def _half_squares(values):
 @numba.njit(cache=True, error_model="numpy")
 def _settle(
     x, y, weights, biases, at, w_at, n_steps, step, halve, tolerance, nudge, kind, cross_entropy,
-    z, h, mu, eps, back, bias, chosen, inside, counts, widths, flat, energies, output, first,
+    units_of, chosen, inside, counts, widths, flat, energies, output, first,
 ):  # fmt: skip
     """Settle; returns the steps taken.
 
     Units of all layers lie one after another, layer k from ``at[k]``. Of ReLU layers `h` and
     `back` hold the chosen units only, until the end.
     """
+    z, h, mu = units_of[0], units_of[1], units_of[2]
+    eps, back, bias = units_of[3], units_of[4], units_of[5]
     top = at.size - 2
     sparse = kind == _RELU
     for k in range(top + 1):
@@ -328,18 +330,16 @@ class Room:
         sizes = [0, *(w.size for w in network.weights[1:])]
         self.w_at = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         n = int(self.at[-1])
-        self.z, self.h, self.mu, self.eps, self.back, self.bias = np.zeros((6, n), dtype)
+        self.units = np.zeros((6, n), dtype)
+        self.values, self.activities, _, self.errors, _, _ = (
+            [which[None, a:b] for a, b in zip(self.at[:-1], self.at[1:], strict=True)]
+            for which in self.units
+        )
         self.chosen, self.inside = np.zeros(n, np.int64), np.zeros(n, np.bool_)
         self.counts, self.widths = np.zeros((2, len(widths)), np.int64)
         # Touched only where ReLU layers lay out their active columns.
         self.flat = np.empty(int(self.w_at[-1]), dtype)
         self.output, self.first = np.zeros((2, widths[-1]), dtype)
-
-    def of(self, which: Array) -> list[Array]:
-        """Return the parts of an array of all units, layer by layer, ``(1, n_units)``."""
-        return [
-            which[None, begin:end] for begin, end in zip(self.at[:-1], self.at[1:], strict=True)
-        ]
 
 
 class One(NamedTuple):
@@ -376,18 +376,18 @@ def settle_one(network: Network, x: Array, y: Array, settings: Any, room: Room |
     room : Room, optional
         Made where there is none, or one of another network.
     """
-    if room is None or room.sizes != network.config.sizes or room.z.dtype != network.dtype:
+    if room is None or room.sizes != network.config.sizes or room.units.dtype != network.dtype:
         room = Room(network)
     real = network.dtype.type
     energies = np.empty(settings.n_steps + 1)
     taken = _settle(
         x, y, tuple(network.weights), tuple(network.biases), room.at, room.w_at, settings.n_steps,
         real(settings.step), settings.halve, settings.tolerance, real(settings.nudge),
-        _KINDS[network.config.activation], network.config.loss == "cross_entropy", room.z, room.h,
-        room.mu, room.eps, room.back, room.bias, room.chosen, room.inside, room.counts,
-        room.widths, room.flat, energies, room.output, room.first,
+        _KINDS[network.config.activation], network.config.loss == "cross_entropy", room.units,
+        room.chosen, room.inside, room.counts, room.widths, room.flat, energies, room.output,
+        room.first,
     )  # fmt: skip
     return One(
-        room.of(room.z)[:-1], room.of(room.h)[:-1], room.of(room.eps), room.output[None],
-        room.first[None], energies[: taken + 1], taken,
+        room.values[:-1], room.activities[:-1], room.errors, room.output[None], room.first[None],
+        energies[: taken + 1], taken,
     )  # fmt: skip
