@@ -20,10 +20,15 @@ Array = NDArray[np.floating]
 
 # Keeps NaN and infinity; lets sums be reordered, so that they fit the lanes of the processor.
 _FAST = {"contract", "nsz", "reassoc"}
-_LINEAR, _RELU, _LEAKY, _TANH, _SIGMOID = range(5)
+_STRAIGHT, _RELU, _TANH, _SIGMOID = range(4)
+# How a unit's slope is found, and what it is below 0 where f is straight on either side.
 _KINDS = {
-    "linear": _LINEAR, "relu": _RELU, "leaky_relu": _LEAKY, "tanh": _TANH, "sigmoid": _SIGMOID,
-}  # fmt: skip
+    "linear": (_STRAIGHT, 1.0),
+    "relu": (_RELU, 0.0),
+    "leaky_relu": (_STRAIGHT, LEAK),
+    "tanh": (_TANH, 0.0),
+    "sigmoid": (_SIGMOID, 0.0),
+}
 ACTIVATIONS = tuple(_KINDS)
 _DOT, _BACK = 1, 2
 
@@ -133,10 +138,9 @@ def _choose(z, h, chosen, inside):
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _activate(kind, z, h):
+def _activate(kind, below, z, h):
     """Write the activity of all units."""
     one, half = z.dtype.type(1), z.dtype.type(0.5)
-    below = one if kind == _LINEAR else (z.dtype.type(LEAK) if kind == _LEAKY else z.dtype.type(0))
     for j in range(z.size):
         if kind == _TANH:
             h[j] = np.tanh(z[j])
@@ -147,10 +151,9 @@ def _activate(kind, z, h):
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _move_all(kind, z, h, eps, back, step):
+def _move_all(kind, below, z, h, eps, back, step):
     """Move the value nodes of a layer: ``z += step (f'(z) back - eps)``."""
     one = z.dtype.type(1)
-    below = one if kind == _LINEAR else z.dtype.type(LEAK)
     for j in range(z.size):
         if kind == _TANH:
             slope = one - h[j] * h[j]
@@ -222,7 +225,8 @@ def _half_squares(values):
 
 @numba.njit(cache=True, error_model="numpy")
 def _settle(
-    x, y, weights, biases, at, w_at, n_steps, step, halve, tolerance, nudge, kind, cross_entropy,
+    x, y, weights, biases, at, w_at, n_steps, step, halve, tolerance, nudge, kind, below,
+    cross_entropy,
     units_of, chosen, inside, counts, widths, flat, energies, output, first,
 ):  # fmt: skip
     """Settle; returns the steps taken.
@@ -255,7 +259,7 @@ def _settle(
             if sparse:
                 counts[k] = _choose(z[units], h[units], chosen[units], inside[units])
             else:
-                _activate(kind, z[units], h[units])
+                _activate(kind, below, z[units], h[units])
     out = slice(at[top], at[top + 1])
     energies[0] = nudge * _miss_output(mu[out], y, nudge, cross_entropy, eps[out], output)
     first[:] = output
@@ -278,8 +282,8 @@ def _settle(
                     inside[units], counts[k], weights[k + 1], widths[k + 1], flat[w_at[k + 1] :],
                 )  # fmt: skip
             else:
-                _move_all(kind, z[units], h[units], eps[units], back[units], step)
-                _activate(kind, z[units], h[units])
+                _move_all(kind, below, z[units], h[units], eps[units], back[units], step)
+                _activate(kind, below, z[units], h[units])
         energy = 0.0
         for k in range(front, top + 1):
             units = slice(at[k], at[k + 1])
@@ -378,12 +382,12 @@ def settle_one(network: Network, x: Array, y: Array, settings: Any, room: Room |
     """
     if room is None or room.sizes != network.config.sizes or room.units.dtype != network.dtype:
         room = Room(network)
-    real = network.dtype.type
+    real, (kind, below) = network.dtype.type, _KINDS[network.config.activation]
     energies = np.empty(settings.n_steps + 1)
     taken = _settle(
         x, y, tuple(network.weights), tuple(network.biases), room.at, room.w_at, settings.n_steps,
         real(settings.step), settings.halve, settings.tolerance, real(settings.nudge),
-        _KINDS[network.config.activation], network.config.loss == "cross_entropy", room.units,
+        kind, real(below), network.config.loss == "cross_entropy", room.units,
         room.chosen, room.inside, room.counts, room.widths, room.flat, energies, room.output,
         room.first,
     )  # fmt: skip
