@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -254,6 +254,15 @@ class Network:
     def classify(self, x: ArrayLike) -> NDArray[np.intp]:
         """Return the most active output of each sample."""
         return self.predict(x).argmax(axis=1)
+
+    def count(self, products: Sequence[int], n_samples: int, writes: int = 0) -> None:
+        """Enter so many products with each layer's matrix, and changes of all weights, at once."""
+        size, moved = 0, 0
+        for w, times in zip(self.weights, products, strict=True):
+            size += w.size * times
+            moved += w.size * writes
+        n_bytes = (size + 2 * moved) * self.dtype.itemsize
+        self.ledger.add(size * n_samples, moved, size * n_samples + moved, n_bytes)
 
     def count_products(self, layer: int, n_samples: int, times: int = 1) -> None:
         """Enter products of `n_samples` vectors with a layer's matrix into the ledgers."""

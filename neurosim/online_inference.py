@@ -20,10 +20,15 @@ Array = NDArray[np.floating]
 
 # Keeps NaN and infinity; lets sums be reordered, so that they fit the lanes of the processor.
 _FAST = {"contract", "nsz", "reassoc"}
-_LINEAR, _RELU, _LEAKY, _TANH, _SIGMOID = range(5)
+_STRAIGHT, _RELU, _TANH, _SIGMOID = range(4)
+# How a unit's slope is found, and what it is below 0 where f is straight on either side.
 _KINDS = {
-    "linear": _LINEAR, "relu": _RELU, "leaky_relu": _LEAKY, "tanh": _TANH, "sigmoid": _SIGMOID,
-}  # fmt: skip
+    "linear": (_STRAIGHT, 1.0),
+    "relu": (_RELU, 0.0),
+    "leaky_relu": (_STRAIGHT, LEAK),
+    "tanh": (_TANH, 0.0),
+    "sigmoid": (_SIGMOID, 0.0),
+}
 ACTIVATIONS = tuple(_KINDS)
 _DOT, _BACK = 1, 2
 
@@ -133,10 +138,9 @@ def _choose(z, h, chosen, inside):
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _activate(kind, z, h):
+def _activate(kind, below, z, h):
     """Write the activity of all units."""
     one, half = z.dtype.type(1), z.dtype.type(0.5)
-    below = one if kind == _LINEAR else (z.dtype.type(LEAK) if kind == _LEAKY else z.dtype.type(0))
     for j in range(z.size):
         if kind == _TANH:
             h[j] = np.tanh(z[j])
@@ -147,10 +151,9 @@ def _activate(kind, z, h):
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _move_all(kind, z, h, eps, back, step):
+def _move_all(kind, below, z, h, eps, back, step):
     """Move the value nodes of a layer: ``z += step (f'(z) back - eps)``."""
     one = z.dtype.type(1)
-    below = one if kind == _LINEAR else z.dtype.type(LEAK)
     for j in range(z.size):
         if kind == _TANH:
             slope = one - h[j] * h[j]
@@ -222,14 +225,17 @@ def _half_squares(values):
 
 @numba.njit(cache=True, error_model="numpy")
 def _settle(
-    x, y, weights, biases, at, w_at, n_steps, step, halve, tolerance, nudge, kind, cross_entropy,
-    z, h, mu, eps, back, bias, chosen, inside, counts, widths, flat, energies, output, first,
+    x, y, weights, biases, at, w_at, n_steps, step, halve, tolerance, nudge, kind, below,
+    cross_entropy,
+    units_of, chosen, inside, counts, widths, flat, energies, output, first,
 ):  # fmt: skip
     """Settle; returns the steps taken.
 
     Units of all layers lie one after another, layer k from ``at[k]``. Of ReLU layers `h` and
     `back` hold the chosen units only, until the end.
     """
+    z, h, mu = units_of[0], units_of[1], units_of[2]
+    eps, back, bias = units_of[3], units_of[4], units_of[5]
     top = at.size - 2
     sparse = kind == _RELU
     for k in range(top + 1):
@@ -253,7 +259,7 @@ def _settle(
             if sparse:
                 counts[k] = _choose(z[units], h[units], chosen[units], inside[units])
             else:
-                _activate(kind, z[units], h[units])
+                _activate(kind, below, z[units], h[units])
     out = slice(at[top], at[top + 1])
     energies[0] = nudge * _miss_output(mu[out], y, nudge, cross_entropy, eps[out], output)
     first[:] = output
@@ -276,8 +282,8 @@ def _settle(
                     inside[units], counts[k], weights[k + 1], widths[k + 1], flat[w_at[k + 1] :],
                 )  # fmt: skip
             else:
-                _move_all(kind, z[units], h[units], eps[units], back[units], step)
-                _activate(kind, z[units], h[units])
+                _move_all(kind, below, z[units], h[units], eps[units], back[units], step)
+                _activate(kind, below, z[units], h[units])
         energy = 0.0
         for k in range(front, top + 1):
             units = slice(at[k], at[k + 1])
@@ -328,18 +334,16 @@ class Room:
         sizes = [0, *(w.size for w in network.weights[1:])]
         self.w_at = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         n = int(self.at[-1])
-        self.z, self.h, self.mu, self.eps, self.back, self.bias = np.zeros((6, n), dtype)
+        self.units = np.zeros((6, n), dtype)
+        self.values, self.activities, _, self.errors, _, _ = (
+            [which[None, a:b] for a, b in zip(self.at[:-1], self.at[1:], strict=True)]
+            for which in self.units
+        )
         self.chosen, self.inside = np.zeros(n, np.int64), np.zeros(n, np.bool_)
         self.counts, self.widths = np.zeros((2, len(widths)), np.int64)
         # Touched only where ReLU layers lay out their active columns.
         self.flat = np.empty(int(self.w_at[-1]), dtype)
         self.output, self.first = np.zeros((2, widths[-1]), dtype)
-
-    def of(self, which: Array) -> list[Array]:
-        """Return the parts of an array of all units, layer by layer, ``(1, n_units)``."""
-        return [
-            which[None, begin:end] for begin, end in zip(self.at[:-1], self.at[1:], strict=True)
-        ]
 
 
 class One(NamedTuple):
@@ -376,18 +380,18 @@ def settle_one(network: Network, x: Array, y: Array, settings: Any, room: Room |
     room : Room, optional
         Made where there is none, or one of another network.
     """
-    if room is None or room.sizes != network.config.sizes or room.z.dtype != network.dtype:
+    if room is None or room.sizes != network.config.sizes or room.units.dtype != network.dtype:
         room = Room(network)
-    real = network.dtype.type
+    real, (kind, below) = network.dtype.type, _KINDS[network.config.activation]
     energies = np.empty(settings.n_steps + 1)
     taken = _settle(
         x, y, tuple(network.weights), tuple(network.biases), room.at, room.w_at, settings.n_steps,
         real(settings.step), settings.halve, settings.tolerance, real(settings.nudge),
-        _KINDS[network.config.activation], network.config.loss == "cross_entropy", room.z, room.h,
-        room.mu, room.eps, room.back, room.bias, room.chosen, room.inside, room.counts,
-        room.widths, room.flat, energies, room.output, room.first,
+        kind, real(below), network.config.loss == "cross_entropy", room.units,
+        room.chosen, room.inside, room.counts, room.widths, room.flat, energies, room.output,
+        room.first,
     )  # fmt: skip
     return One(
-        room.of(room.z)[:-1], room.of(room.h)[:-1], room.of(room.eps), room.output[None],
-        room.first[None], energies[: taken + 1], taken,
+        room.values[:-1], room.activities[:-1], room.errors, room.output[None], room.first[None],
+        energies[: taken + 1], taken,
     )  # fmt: skip

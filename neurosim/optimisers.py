@@ -37,12 +37,14 @@ def _adam(values, direction, first, second, eta, b1, b2, c1, c2, epsilon, decay)
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _add_outer(values, post, pre, scale):
+def _add_outer(values, bias, post, pre, scale):
     for j in range(values.shape[0]):
         change = scale * post[j]
         if change != 0:
             for i in range(values.shape[1]):
                 values[j, i] += change * pre[i]
+            if bias.size:
+                bias[j] += change
 
 
 @dataclass(frozen=True)
@@ -171,14 +173,17 @@ class Moments:
         c1, c2 = real(1 - o.beta1**t), real(1 - o.beta2**t)
         _adam(flat, way, kept[0], kept[1], eta, b1, b2, c1, c2, epsilon, decay)
 
-    def step_product(
-        self, which: int, error: Array, pre: Array, scale: float, rate: float = 1.0
+    def step_layer(
+        self, which: int, bias: int | None, error: Array, pre: Array, scale: float, rate: float
     ) -> None:
-        """Move one matrix along ``scale * error^T pre``, which plain descent need not write down.
+        """Move a layer along ``scale * error^T pre``, which plain descent need not write down.
 
         Parameters
         ----------
         which : int
+            Number of its weights among the parameters.
+        bias : int, optional
+            Number of its biases, which move along ``scale * sum(error)``.
         error : (n_samples, n_post) float
         pre : (n_samples, n_pre) float
         scale : float
@@ -187,19 +192,23 @@ class Moments:
             Factor of the learning rate.
         """
         values, o = self.parameters[which], self.optimiser
-        if o.kind != "sgd":
-            self.step_one(which, (error * values.dtype.type(scale)).T @ pre, rate)
-            return
-        if o.decay:
-            values *= values.dtype.type(1 - o.eta * rate * o.decay)
-        if len(pre) == 1:
-            _add_outer(values, error[0], pre[0], values.dtype.type(o.eta * rate * scale))
-            return
-        gemm = get_blas_funcs("gemm", dtype=values.dtype)
-        # BLAS counts columns first: there it is W^T that is C-contiguous.
-        a, trans_a = (pre, 1) if pre.flags.f_contiguous else (pre.T, 0)
-        b, trans_b = (error, 0) if error.flags.f_contiguous else (error.T, 1)
-        gemm(o.eta * rate * scale, a, b, 1.0, values.T, trans_a, trans_b, overwrite_c=1)
+        biases = values[0, :0] if bias is None else self.parameters[bias]
+        factor = values.dtype.type(o.eta * rate * scale)
+        if o.kind != "sgd" or o.decay:
+            scaled = error * values.dtype.type(scale)
+            self.step_one(which, scaled.T @ pre, rate)
+            if bias is not None:
+                self.step_one(bias, scaled.sum(axis=0), rate)
+        elif len(pre) == 1:
+            _add_outer(values, biases, error[0], pre[0], factor)
+        else:
+            gemm = get_blas_funcs("gemm", dtype=values.dtype)
+            # BLAS counts columns first: there it is W^T that is C-contiguous.
+            a, trans_a = (pre, 1) if pre.flags.f_contiguous else (pre.T, 0)
+            b, trans_b = (error, 0) if error.flags.f_contiguous else (error.T, 1)
+            gemm(factor, a, b, 1.0, values.T, trans_a, trans_b, overwrite_c=1)
+            if bias is not None:
+                biases += factor * error.sum(axis=0)
 
     @property
     def state(self) -> dict[str, NDArray]:

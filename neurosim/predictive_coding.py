@@ -127,6 +127,8 @@ class Settled(NamedTuple):
         What the network predicts of the output: a softmax with cross-entropy.
     first_output : (n_samples, n_out) float
         The same before the first step; without a `start`, the answer of the forward pass.
+    losses : (n_samples,) float64
+        Before the first step; 0 without an output.
     energies : (n_steps + 1, n_samples) float64
         Before the first step and after each; empty where nobody asked.
     n_steps : int
@@ -138,6 +140,7 @@ class Settled(NamedTuple):
     errors: list[Array]
     output: Array
     first_output: Array
+    losses: NDArray[np.float64]
     energies: NDArray[np.float64]
     n_steps: int
 
@@ -221,19 +224,20 @@ def settle(
                     break
     state.check(taken, name, range(network.n_layers))
     state.account()
+    losses = np.zeros(len(x)) if state.y is None else network.losses(first, state.y)
     kept = np.array(energies) if energies else np.empty((0, len(x)))
-    return Settled(state.values, state.activities, state.errors, state.output, first, kept, taken)
+    return Settled(
+        state.values, state.activities, state.errors, state.output, first, losses, kept, taken
+    )
 
 
 def _settle_alone(
     network: Network, x: Array, y: Array, inference: Inference, name: str, room: Room | None
 ) -> Settled:
     found = settle_one(network, x[0], y[0], inference, room)
-    for layer in range(network.n_layers):
-        # An error of the output is so many steps on its way to the units above this layer.
-        way = network.n_layers - 1 - layer
-        times = 1 + 2 * max(0, found.n_steps - way) if layer else 1
-        network.count_products(layer, 1, times)
+    # An error of the output is so many steps on its way to the units above a layer.
+    ways = range(network.n_layers - 2, -1, -1)
+    network.count([1, *(1 + 2 * max(0, found.n_steps - way) for way in ways)], 1)
     if not np.isfinite(found.energies[-1]):
         sizes = [float(np.abs(e).max()) for e in found.errors]
         broken = [k for k in reversed(range(len(sizes))) if not math.isfinite(sizes[k])]
@@ -241,7 +245,8 @@ def _settle_alone(
         raise diverged(name, inference, found.n_steps, layer, sizes[layer])
     return Settled(
         [x, *found.values], [x, *found.activities], found.errors, found.output,
-        found.first_output, found.energies[:, None], found.n_steps,
+        found.first_output, found.energies[:1] / inference.nudge, found.energies[:, None],
+        found.n_steps,
     )  # fmt: skip
 
 
@@ -407,9 +412,7 @@ class Settling:
 
     def account(self) -> None:
         """Enter the products so far into the ledgers."""
-        for layer, times in enumerate(self._products):
-            if times:
-                self.network.count_products(layer, len(self.x), times)
+        self.network.count(self._products, len(self.x))
         self._products = [0] * self.n_layers
 
     def _product(self, layer: int) -> None:

@@ -61,8 +61,7 @@ class PredictiveCoding(Learner):
                 zip(settled.errors, settled.activities, strict=True)
             )
         ]
-        losses = network.losses(settled.first_output, y)
-        return Direction([w for w, _ in changes], [b for _, b in changes], losses)
+        return Direction([w for w, _ in changes], [b for _, b in changes], settled.losses)
 
     def step(self, network: Network, memory: Memory, x: Array, y: Array, rate: float) -> Report:
         """Take one step; unless someone looks on, no change of the weights is written down."""
@@ -74,13 +73,10 @@ class PredictiveCoding(Learner):
         moments, scale = memory.moments, 1 / (self.inference.nudge * len(x))
         moments.tick()
         for layer, (error, pre) in enumerate(zip(settled.errors, settled.activities, strict=True)):
-            moments.step_product(layer, error, pre, scale, rate)
-            if network.config.bias:
-                bias = error.sum(axis=0) * network.dtype.type(scale)
-                moments.step_one(network.n_layers + layer, bias, rate)
-            network.count_products(layer, len(x))
-            network.count_writes(layer)
-        return Report(float(network.losses(settled.first_output, y).mean()), len(x))
+            bias = network.n_layers + layer if network.config.bias else None
+            moments.step_layer(layer, bias, error, pre, scale, rate)
+        network.count([1] * network.n_layers, len(x), writes=1)
+        return Report(float(settled.losses.mean()), len(x))
 
     def output(self, network: Network, memory: Memory, x: ArrayLike) -> Array:
         """Return the prediction of the output; with sparse activity, from sparse activity."""
