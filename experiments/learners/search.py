@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.learners.trial import NOT_DEFINED, Job, Settings, Trial, run_trial
+from experiments.learners.trial import NOT_DEFINED, Job, Settings, Trial, configured, run_trial
 from neurosim.discovery import member
 from neurosim.errors import ConfigError, CorruptFileError
 from neurosim.jobs import Shelf
@@ -21,6 +21,7 @@ DATA = Path(__file__).parents[2] / "data"
 SPACE = DATA / "learner_search.json"
 WINNERS = DATA / "learner_winners.json"
 ALL = "every learner"
+FIRST = "first of all"
 WORST = -1.0
 SEED = 1000
 """Of the trials' samples, weights and order; a comparison takes other seeds."""
@@ -67,9 +68,10 @@ def space_of(learner: str, path: Path = SPACE) -> dict[str, Any]:
 def search(learner: str, task_name: str, task: Task, n_trials: int, root: str) -> Found:
     """Search for the settings with which a learner scores most on validation samples.
 
-    The first trial are the learner's own defaults, the others are asked of a tree-structured Parzen
-    estimator. It is seeded, so that a search that was interrupted asks the same again and finds the
-    trials that were finished on its shelf.
+    The first trial are the learner's own defaults. The next go over the same learning rates for
+    every learner, so that none has better luck with them; the rest are asked of a tree-structured
+    Parzen estimator. It is seeded by the task, so that a search that was interrupted asks the same
+    again and finds the trials that were finished on its shelf.
 
     Parameters
     ----------
@@ -87,13 +89,13 @@ def search(learner: str, task_name: str, task: Task, n_trials: int, root: str) -
     import optuna  # Slow to import.
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    seed = Streams(SEED).seed_for(f"search/{task_name}/{learner}") % 2**32
-    study = optuna.create_study(
-        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(2, n_trials // 3)),
-        direction="maximize",
-    )
-    space = space_of(learner)
-    study.enqueue_trial(defaults(learner, space))
+    space, own = space_of(learner), member("rules", Learner, learner)()
+    first = [{}, *read_json(SPACE)[FIRST]][:n_trials]
+    seed = Streams(SEED).seed_for(f"search/{task_name}") % 2**32
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=len(first))
+    study = optuna.create_study(sampler=sampler, direction="maximize")
+    for settings in first:
+        study.enqueue_trial(asked_names(configured(own, settings), space))
     tried = []
     for _ in range(n_trials):
         asked = study.ask()
@@ -133,9 +135,8 @@ def suggest(asked: Any, space: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def defaults(learner: str, space: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a learner's own settings under optuna's names, where the space has them."""
-    owner = member("rules", Learner, learner)()
+def asked_names(learner: Learner, space: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a learner under optuna's names, where the space has them."""
     found: dict[str, Any] = {}
     for path, given in space.items():
         name, where = path, given
@@ -144,7 +145,7 @@ def defaults(learner: str, space: Mapping[str, Any]) -> dict[str, Any]:
             if value is None:
                 continue
             name, where = f"{path}/{value}", given[value]
-        own: Any = owner
+        own: Any = learner
         for part in path.split("."):
             own = getattr(own, part)
         if "choices" in where:

@@ -149,17 +149,31 @@ def asked(monkeypatch):
 
 
 def test_a_search_has_its_budget_starts_at_the_defaults_and_never_sees_test_samples(asked):
+    same = set()
     for learner in LEARNERS:
         asked.clear()
-        found = search.search(learner, "digits", TINY, 6, "")
-        assert len(found.tried) == len(asked) == 6
+        found = search.search(learner, "digits", TINY, 10, "")
+        assert len(found.tried) == len(asked) == 10
         assert not any(job.final for job in asked) and {job.seed for job in asked} == {SEED}
         own = member("rules", Learner, learner)().optimiser
         assert asked[0].settings["optimiser.kind"] == own.kind
         assert asked[0].settings["optimiser.eta"] == own.eta
+        # The next seven are the same learning rates for every learner, all else its own.
+        shared = [(j.settings["optimiser.kind"], j.settings["optimiser.eta"]) for j in asked[1:8]]
+        same.add(tuple(shared))
+        for job in asked[1:8]:
+            rest = {k: v for k, v in job.settings.items() if not k.startswith("optimiser")}
+            kind = member("rules", Learner, learner)
+            assert configured(kind(), rest) == kind()
         assert found.best[1] == max(score for _, score in found.tried)
         for job in asked:  # Whatever is suggested, the learner can be.
             configured(member("rules", Learner, learner)(), job.settings)
+    assert len(same) == 1
+
+
+def test_learners_with_the_same_space_and_scores_are_asked_the_same(asked):
+    one, other = (search.search(name, "digits", TINY, 11, "") for name in ("backprop", "zil"))
+    assert one.tried == other.tried
 
 
 def test_a_search_is_seeded_and_goes_on_where_it_was_interrupted(asked, monkeypatch, tmp_path):
@@ -225,7 +239,7 @@ def test_all_learners_share_the_space_of_the_optimiser_and_others_are_learners_o
     from neurosim.storage import read_json
 
     spaces = read_json(search.SPACE)
-    assert set(spaces) - {search.ALL} <= set(LEARNERS)
+    assert set(spaces) - {search.ALL, search.FIRST} <= set(LEARNERS)
     for learner in LEARNERS:
         assert set(spaces[search.ALL]) <= set(space_of(learner))
 
