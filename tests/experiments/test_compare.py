@@ -28,6 +28,8 @@ from neurosim.learner import Learner
 from neurosim.task import Task
 from rules.backprop import Backprop
 
+pytestmark = pytest.mark.compiled
+
 ROOT = Path(__file__).parents[2]
 LEARNERS = members("rules", Learner)
 TINY = Digits(hidden=(12,), n_train=96, n_validation=40, n_test=40, passes=2, batch=8)
