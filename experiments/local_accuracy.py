@@ -80,7 +80,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         network=TANH,
     ),
     "equilibrium_propagation": Protocol(
-        EquilibriumPropagation(optimiser=adam(1e-3), n_free=8, n_nudged=4), 8, 64, network=TANH
+        EquilibriumPropagation(optimiser=adam(1.5e-3), n_free=8, n_nudged=4), 12, 64, network=TANH
     ),
 }
 
