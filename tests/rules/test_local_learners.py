@@ -335,6 +335,13 @@ def test_the_answer_of_forward_forward_is_the_goodness_with_each_label():
         np.testing.assert_allclose(found[:, label], np.square(h).sum(axis=1), rtol=1e-6)
 
 
+def test_hard_labels_tell_lower_layers_of_the_weights_above_and_are_declared():
+    assert "transposed forward weights" not in ForwardForward().needs
+    assert "transposed forward weights" in ForwardForward(negatives="hard").needs
+    with pytest.raises(ConfigError, match="readout"):
+        ForwardForward(negatives="hard", readout=False)
+
+
 def test_wrong_labels_are_wrong_and_come_as_often_as_their_chances_say():
     _, rng = made()
     memory = Memory(Moments(Optimiser("sgd"), []), rng=rng)
