@@ -93,7 +93,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
     ),
     # Each layer needs room for its own goodness; the paper's net is 4 x 2000, for 60 epochs.
     "forward_forward": Protocol(
-        ForwardForward(optimiser=adam(2e-3), steepness=0.05, negatives="hard"),
+        ForwardForward(optimiser=adam(2e-3), steepness=25.0, negatives="hard"),
         8,
         128,
         hidden=(500, 500),

@@ -22,8 +22,9 @@ TINY = 1e-8
 class ForwardForward(Learner):
     """Raise the goodness of a layer for samples with their label, lower it with a wrong one.
 
-    ``g_l = sum_j h_lj^2,  p_l = sigmoid(steepness (g_l - threshold n_l))``
-    ``delta W_l = 2 steepness (real - p_l) h_l f'(z_l) pre_l,  pre_l = h_{l-1} / rms(h_{l-1})``
+    ``g_l = sum_j h_lj^2 / n_l,  p_l = sigmoid(steepness (g_l - threshold))``
+    ``delta W_l = (2 steepness / n_l) (real - p_l) h_l f'(z_l) pre_l``
+    ``pre_l = h_{l-1} / rms(h_{l-1})``
 
     There is no way back: each layer climbs the log likelihood of telling real pairs (`real` = 1)
     from false ones (0) by its own goodness. The next layer gets the direction of the activity
@@ -44,9 +45,10 @@ class ForwardForward(Learner):
     Parameters
     ----------
     threshold : float
-        theta, goodness a cell; bounded cells need one that they can reach.
+        theta, above 0; bounded cells need one that they can reach.
     steepness : float
-        Of p, above 0. The paper's is 1 with the sum of squares; a gentler one learns faster here.
+        Of p, above 0. The paper sums squares in place of their mean: steepness n_l, which learns
+        slower here.
     amplitude : float
         Of a label, above 0.
     negatives : str
@@ -60,7 +62,7 @@ class ForwardForward(Learner):
     """
 
     threshold: float = 0.5
-    steepness: float = 0.02
+    steepness: float = 10.0
     amplitude: float = 3.0
     negatives: Negatives = "even"
     readout: bool = True
@@ -119,7 +121,7 @@ class ForwardForward(Learner):
             show(memory, layer, pre, h, miss)
             climb = network.slope(drive, h) * h
             climb *= miss
-            climb *= x.dtype.type(2 * self.steepness / n)
+            climb *= x.dtype.type(2 * self.steepness / (n * h.shape[1]))
             both = climb if layer > 0 else climb[:n] + climb[n:]
             network.count_products(layer, len(pre))
             weights.append(both.T @ pre)
@@ -157,7 +159,7 @@ class ForwardForward(Learner):
         """Return ``real - p``, ``(2 n, 1)``, and the negative log likelihoods of each pair."""
         n = len(h) // 2
         steepness, threshold = (h.dtype.type(v) for v in (self.steepness, self.threshold))
-        logit = steepness * (goodness(h) - threshold * h.dtype.type(h.shape[1]))
+        logit = steepness * (goodness(h) - threshold)
         logit[n:] *= -1  # Now: how surely it is right.
         loss = np.logaddexp(h.dtype.type(0), -logit)
         miss = -np.expm1(-loss)
@@ -213,14 +215,13 @@ def without_label(x: Array, n_out: int) -> Array:
 
 
 def goodness(h: Array) -> Array:
-    """Return the sum of the squares of each sample's activities."""
-    return np.einsum("ij,ij->i", h, h)
+    """Return the mean square of each sample's activities."""
+    return np.einsum("ij,ij->i", h, h) / h.dtype.type(h.shape[1])
 
 
 def normalised(h: Array) -> Array:
     """Return activities whose mean square is 1 in each sample, or 0 where all are silent."""
-    rms = np.sqrt(goodness(h) / h.dtype.type(h.shape[1]))
-    return h / (rms + h.dtype.type(TINY))[:, None]
+    return h / (np.sqrt(goodness(h)) + h.dtype.type(TINY))[:, None]
 
 
 def show(memory: Memory, layer: int, pre: Array, post: Array, miss: Array) -> None:
