@@ -90,7 +90,8 @@ class SoftHebbLayers(Learner):
         """Return the Hebbian way of hidden layers and the read-out's way down."""
         weights: list[Array] = []
         biases: list[Array] = []
-        n, top, h = network.dtype.type(len(x)), network.n_layers - 1, x
+        n, top = network.dtype.type(len(x)), network.n_layers - 1
+        h: Array = x
         averages: dict[str, Array] = {"usual/0": x.mean(axis=0)}
         for layer in range(top):
             pre = unit(h - memory.arrays[f"usual/{layer}"])
@@ -102,7 +103,7 @@ class SoftHebbLayers(Learner):
                 memory.show(signal, layer, values)
             share /= n
             network.count_products(layer, len(x))
-            change = share.T @ pre
+            change: Array = share.T @ pre
             change -= np.einsum("ij,ij->j", share, drive)[:, None] * network.weights[layer]
             weights.append(change)
             biases.append(np.zeros_like(network.biases[layer]))

@@ -294,7 +294,7 @@ def torch_losses(learner, network, x, labels, wrong):
     total = torch.zeros((), dtype=torch.float64)
     for w, b in zip(weights[:-1], biases[:-1], strict=True):
         h = f(pre @ w.T + b)
-        logit = learner.steepness * (h.square().sum(1) - learner.threshold * h.shape[1])
+        logit = learner.steepness * (h.square().mean(1) - learner.threshold)
         real = torch.cat([torch.ones(n), torch.zeros(n)]).double()
         judged = torch.nn.functional.binary_cross_entropy_with_logits
         total = total + judged(logit, real, reduction="sum") / n
@@ -306,7 +306,7 @@ def torch_losses(learner, network, x, labels, wrong):
 def test_each_layer_of_forward_forward_climbs_the_likelihood_of_its_own_goodness(activation):
     network, rng = made((6, 9, 8, 3), activation=activation)
     x, y = samples(network, rng)
-    learner = ForwardForward(steepness=0.7, threshold=0.3, amplitude=2.0)
+    learner = ForwardForward(steepness=6.0, threshold=0.3, amplitude=2.0)
     memory = learner.begin(network, np.random.default_rng(5))
     found = learner.direction(network, memory, x, y)
     labels = y.argmax(axis=1)
@@ -332,7 +332,14 @@ def test_the_answer_of_forward_forward_is_the_goodness_with_each_label():
         h = np.maximum(h @ network.weights[0].T + network.biases[0], 0)
         h /= np.sqrt(np.square(h).mean(axis=1, keepdims=True))
         h = np.maximum(h @ network.weights[1].T + network.biases[1], 0)
-        np.testing.assert_allclose(found[:, label], np.square(h).sum(axis=1), rtol=1e-6)
+        np.testing.assert_allclose(found[:, label], np.square(h).mean(axis=1), rtol=1e-6)
+
+
+def test_hard_labels_tell_lower_layers_of_the_weights_above_and_are_declared():
+    assert "transposed forward weights" not in ForwardForward().needs
+    assert "transposed forward weights" in ForwardForward(negatives="hard").needs
+    with pytest.raises(ConfigError, match="readout"):
+        ForwardForward(negatives="hard", readout=False)
 
 
 def test_wrong_labels_are_wrong_and_come_as_often_as_their_chances_say():
