@@ -159,7 +159,7 @@ class ImageTask(Task):
     n_train: int = 1137
     n_validation: int = 300
     n_test: int = 360
-    passes: float = 20.0
+    passes: float = 10.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

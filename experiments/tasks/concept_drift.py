@@ -30,7 +30,7 @@ class ConceptDrift(ImageTask):
     32, on Fashion-MNIST.
     """
 
-    n_concepts: int = 8
+    n_concepts: int = 6
     interval: int = 64
     batch: int = 32
     probes: tuple[float, ...] = (0.125, 0.25, 0.5, 1.0)
@@ -42,7 +42,7 @@ class ConceptDrift(ImageTask):
         if self.n_concepts < 2 or self.interval < 1:
             raise ConfigError.expected(
                 self, "n_concepts", "2 or more, of 1 or more steps each",
-                (self.n_concepts, self.interval), "try 8 and interval 64",
+                (self.n_concepts, self.interval), "try 6 and interval 64",
             )  # fmt: skip
 
     def stages(self, rng: np.random.Generator, final: bool) -> tuple[Stage, ...]:

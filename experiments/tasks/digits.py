@@ -1,4 +1,4 @@
-"""Handwritten digits of 8 x 8 pixels, twenty passes."""
+"""Handwritten digits of 8 x 8 pixels, ten passes."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -30,7 +30,7 @@ class Regression(Task):
     hidden: tuple[int, ...] = (32, 32)
     n_train: int = 1000
     n_exam: int = 500
-    passes: float = 30.0
+    passes: float = 15.0
 
     title: ClassVar[str] = "regression"
     measure: ClassVar[str] = "r_squared"

@@ -23,7 +23,7 @@ class SmallData(ImageTask):
     """
 
     n_a_class: int = 10
-    passes: float = 80.0
+    passes: float = 40.0
     batch: int = 10
 
     title: ClassVar[str] = "10 a class"

@@ -18,6 +18,6 @@ class MoreData(SmallData):
     n_a_class: int = 100
     n_train: int = 1237
     n_validation: int = 200
-    passes: float = 8.0
+    passes: float = 4.0
 
     title: ClassVar[str] = "100 a class"

@@ -122,7 +122,7 @@ def test_the_exam_follows_the_drift():
 def test_few_examples_are_the_same_number_of_each_class():
     for name, n in (("small_data_10", 10), ("small_data_100", 100)):
         (stage,) = stages(TASKS[name]())
-        assert (np.bincount(stage.y) == n).all() and stage.n_presented == 8000
+        assert (np.bincount(stage.y) == n).all() and stage.n_presented == 4000
     fewer = stages(SmallData(n_a_class=3))[0].x
     assert {row.tobytes() for row in fewer} <= {row.tobytes() for row in stages(SmallData())[0].x}
 
