@@ -4,7 +4,8 @@ A small world is set up in which everything that a learner could look at has a v
 their neighbours, other layers, labels, the loss, a second phase, the past, the future, the clock.
 One quantity is perturbed at a time, where the observed synapse should not see it or where it says
 that it does, and its update is computed anew. An honest learner's update does not change by one bit
-through anything that it does not declare.
+through anything that it does not declare. Learners of a network are audited by
+`neurosim.learner_audit`, in the same words.
 """
 
 from __future__ import annotations
@@ -185,7 +186,7 @@ def audit(subject: Subject, seed: int = 0) -> Audit:
     """
     rng = np.random.default_rng(seed)
     scene = subject.scene(rng)
-    with _as_it_was():
+    with as_it_was():
         _update(subject, scene)  # What is built once, such as the loops, is built here.
         base = _update(subject, scene)
         if not np.array_equal(_update(subject, scene), base):
@@ -334,14 +335,15 @@ def _update(
     np.random.seed(seed)  # noqa: NPY002
     _STAGE.append(scene)
     try:
-        with _stopped_clock(clock):
+        with stopped_clock(clock):
             return subject.update({name: values.copy() for name, values in scene.items()})
     finally:
         _STAGE.pop()
 
 
 @contextlib.contextmanager
-def _stopped_clock(now: float) -> Iterator[None]:
+def stopped_clock(now: float) -> Iterator[None]:
+    """Let every clock of Python's show the same time, `now` [s], within a ``with``."""
     plain = {name: getattr(time, name) for each in _CLOCKS for name in (each, f"{each}_ns")}
     for name in plain:
         value = int(now * 1e9) if name.endswith("_ns") else now
@@ -354,7 +356,7 @@ def _stopped_clock(now: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _as_it_was() -> Iterator[None]:
+def as_it_was() -> Iterator[None]:
     """Give the global generators back as they were."""
     plain, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:

@@ -47,6 +47,20 @@ _COLOUR_OF_RULE = {
     "symmetric_stdp": "#009E73",
     "inhibitory_stdp": "#CC79A7",
 }
+_COLOUR_OF_LEARNER = {
+    "backprop": "#000000",
+    "feedback_alignment": "#E69F00",
+    "direct_feedback_alignment": "#D55E00",
+    "sign_symmetry": "#CC79A7",
+    "difference_target_propagation": "#882255",
+    "equilibrium_propagation": "#117733",
+    "forward_forward": "#999933",
+    "softhebb_layers": "#88CCEE",
+    "pc": "#0072B2",
+    "ipc": "#56B4E9",
+    "zil": "#332288",
+    "prospective": "#009E73",
+}
 # Paul Tol's muted scheme, which stays apart from the above in hue and for the colour-blind.
 _COLOURS_OF_OTHERS = (
     "#332288",
@@ -80,8 +94,8 @@ _STYLE = {
 def colour(learner_name: str) -> str:
     """Return the colour that belongs to a name, the same in every figure and every run.
 
-    The arms of the house and its spike rules have fixed colours; any other name gets one by its
-    hash, so that two of these may share one.
+    The arms of the house, its spike rules and its learners have fixed colours; any other name gets
+    one by its hash, so that two of these may share one.
 
     Parameters
     ----------
@@ -93,7 +107,7 @@ def colour(learner_name: str) -> str:
     str
         As ``#RRGGBB``.
     """
-    fixed = {**_COLOUR_OF_ARM, **_COLOUR_OF_RULE}
+    fixed = {**_COLOUR_OF_ARM, **_COLOUR_OF_RULE, **_COLOUR_OF_LEARNER}
     if learner_name in fixed:
         return fixed[learner_name]
     digest = hashlib.sha256(learner_name.encode()).digest()

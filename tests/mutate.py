@@ -67,6 +67,15 @@ ON_RESULTS = "tests/rules/test_known_results.py"
 ON_SPIKES = "tests/rules/test_spike_rules.py"
 ON_AUDIT = "tests/rules/test_audit.py"
 ON_BAD_INPUT = "tests/rules/test_bad_input.py"
+LEARNER_AUDIT, TRIAL, SEARCH = (
+    "neurosim/learner_audit.py",
+    "experiments/learners/trial.py",
+    "experiments/learners/search.py",
+)
+ON_LEARNER_AUDIT = "tests/rules/test_learner_audit.py"
+ON_COMPARE = "tests/experiments/test_compare.py"
+ON_TASKS = "tests/experiments/test_tasks.py"
+ON_CREDIT = "tests/ground/test_credit.py"
 
 MUTATIONS = (
     Mutation(PROJECTIONS, "0, MAX_COUNT).astype", "0, MAX_COUNT - 1).astype", ON_PROJECTIONS),
@@ -159,6 +168,28 @@ MUTATIONS = (
     Mutation("rules/oja.py", "pre - post * weight", "pre + post * weight", ON_RULES + " oja"),
     Mutation("rules/bcm.py", "post * post - theta", "post - theta", ON_RESULTS + " bcm"),
     Mutation("rules/triplet_stdp.py", "(o2 + post)", "(o2 + 2 * post)", ON_SPIKES + " triplets"),
+    Mutation(LEARNER_AUDIT, "(values > 1e-9 * values.max()).sum() :", "0:", ON_LEARNER_AUDIT),
+    Mutation(LEARNER_AUDIT, "values[...] = mine[k]", "pass", ON_LEARNER_AUDIT),
+    Mutation(
+        LEARNER_AUDIT, "np.roll(world.y, 1, axis=0)), base)", "world.y), base)", ON_LEARNER_AUDIT
+    ),
+    Mutation(
+        LEARNER_AUDIT,
+        "((0, 1), (2, 2), (0, 2), (2, 1))",
+        "((0, 1), (2, 2), (0, 1), (2, 2))",
+        ON_LEARNER_AUDIT,
+    ),
+    Mutation(LEARNER_AUDIT, "network.restore(before)", "pass", ON_LEARNER_AUDIT),
+    Mutation(TRIAL, "self.network.ledger = spent", "pass", f"{ON_COMPARE} costs"),
+    Mutation(
+        TRIAL, 'streams.generator("order")', "np.random.default_rng()", f"{ON_COMPARE} same_weights"
+    ),
+    Mutation(
+        SEARCH, "task, SEED, False), root)", "task, SEED, True), root)", f"{ON_COMPARE} budget"
+    ),
+    Mutation("neurosim/credit.py", "target - before)", "target)", ON_CREDIT),
+    Mutation("neurosim/task.py", "[self.n_train])", "[self.n_validation])", ON_TASKS),
+    Mutation("experiments/tasks/concept_drift.py", "np.roll(chosen, 1)", "chosen", ON_TASKS),
     Mutation("neurosim/spikes.py", "dt=wait", "dt=0.5 * wait", ON_SPIKES + " window"),
 )
 

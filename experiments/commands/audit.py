@@ -1,4 +1,4 @@
-"""what each rule knows, found by intervention: the locality audit"""
+"""what each rule and learner knows, found by intervention: the locality audit"""
 
 from argparse import ArgumentParser, Namespace
 from typing import Any
@@ -7,23 +7,19 @@ from typing import Any
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "rule", nargs="?", default=None, metavar="RULE", help="such as oja; default: every rule"
+        "rule",
+        nargs="?",
+        default=None,
+        metavar="NAME",
+        help="a rule or learner, such as oja or backprop; default: all",
     )
 
 
 def run(arguments: Namespace) -> dict[str, Any]:
-    """Audit rules and print a table of the signals they use."""
-    from neurosim.audit import SIGNALS, RuleSubject, audit
-    from neurosim.discovery import member, members
-    from neurosim.rule import Rule
+    """Audit rules and learners and print a table of the signals they use."""
+    from neurosim.audit import SIGNALS, Audit
 
-    if arguments.rule is None:
-        rules = members("rules", Rule)
-    else:
-        kind = member("rules", Rule, arguments.rule)
-        rules = {kind.__module__.rpartition(".")[2]: kind}
-    seed = arguments.seed or 0
-    found = {name: audit(RuleSubject(rule()), seed) for name, rule in rules.items()}
+    found: dict[str, Audit] = _audits(arguments.rule, arguments.seed or 0)
     width = max(map(len, SIGNALS))
     names = list(found)
     for k, name in enumerate(names):
@@ -46,6 +42,31 @@ def run(arguments: Namespace) -> dict[str, Any]:
         values[f"{name}_unused"] = sorted(each.unused)
         values[f"{name}_local"] = each.local
     return values
+
+
+def _audits(name: str | None, seed: int) -> dict[str, Any]:
+    """Audit one rule or learner, or all: rules in a world of their own, learners in a network."""
+    from neurosim.audit import RuleSubject, audit
+    from neurosim.discovery import members
+    from neurosim.errors import ConfigError, nearest_name
+    from neurosim.learner import Learner
+    from neurosim.learner_audit import audit_learner
+    from neurosim.rule import Rule
+
+    rules, learners = members("rules", Rule), members("rules", Learner)
+    kinds: dict[str, type] = {**rules, **learners}
+    if name is not None:
+        by_class = {kind.__name__: module for module, kind in kinds.items()}
+        if name not in kinds and name not in by_class:
+            near = nearest_name(name, [*kinds, *by_class])
+            mend = f"did you mean '{near}'?" if near else f"choose one of {', '.join(kinds)}"
+            raise ConfigError.expected("audit", "name", "a rule or a learner", name, mend)
+        chosen = by_class.get(name, name)
+        kinds = {chosen: kinds[chosen]}
+    return {
+        each: audit_learner(kind(), seed) if each in learners else audit(RuleSubject(kind()), seed)
+        for each, kind in kinds.items()
+    }
 
 
 def _mark(used: bool, declared: bool) -> str:

@@ -79,7 +79,7 @@ def configured(config: Any, settings: Sequence[str], seed: int | None) -> Any:
         field = "seed" if hasattr(config, "seed") else "seeds"
         settings.append(f"{field}={seed}")
     for setting in settings:
-        config = changed(config, *_split(setting))
+        config = changed(config, *split(setting))
     return config
 
 
@@ -106,7 +106,14 @@ def changed(config: Any, path: str, text: str) -> Any:
     return dataclasses.replace(config, **{name: value})
 
 
-def _split(setting: str) -> tuple[str, str]:
+def split(setting: str) -> tuple[str, str]:
+    """Return the two sides of FIELD=VALUE.
+
+    Raises
+    ------
+    ConfigError
+        When there is no ``=``.
+    """
     from neurosim.errors import ConfigError
 
     path, equals, text = setting.partition("=")
