@@ -309,9 +309,13 @@ def plot(result: Result, axes: Axes) -> None:
         )
         if bars and f"accuracy_{arm}" in expected:
             bar = 100 * expected[f"accuracy_{arm}"][0]
-            axes.plot([bar, bar], [row - 0.3, row + 0.3], color="black", linewidth=1.5)
+            name = "" if axes.get_legend_handles_labels()[0] else "the bar"
+            axes.plot([bar, bar], [row - 0.3, row + 0.3], color="black", linewidth=1.5, label=name)
     names = [arm.replace("_", " ") for arm in result.measured]
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_title(f"{result.config.source}, {len(result.config.seeds)} seeds", fontsize=10)
+    seeds = ", ".join(str(seed) for seed in result.config.seeds)
+    axes.set_title(f"{result.config.source}, seeds {seeds}", fontsize=10)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower left", fontsize=8)
     label(axes.xaxis, "accuracy", "%")
