@@ -88,7 +88,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
     ),
     # One pass; wider, since each cell stands for one kind of image.
     "softhebb_layers": Protocol(
-        SoftHebbLayers(optimiser=Optimiser("sgd", eta=2.0), readout_rate=10.0),
+        SoftHebbLayers(optimiser=Optimiser("sgd", eta=2.0), readout_rate=20.0),
         1,
         16,
         hidden=(2000,),

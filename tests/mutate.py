@@ -157,7 +157,7 @@ MUTATIONS = (
     Mutation(EQUILIBRIUM, "signed[n:] *= -1", "signed[n:] *= 1", ON_LOCAL + " contrast"),
     Mutation(EQUILIBRIUM, "states[layer + 1])", "0 * states[layer + 1])", ON_LOCAL + " at_rest"),
     Mutation(FORWARD, "miss[n:] *= -1", "miss[n:] *= 1", ON_LOCAL + " climbs"),
-    Mutation(SOFTHEBB, "share -= np.log(use", "share += np.log(use", ON_LOCAL + " homeostasis"),
+    Mutation(SOFTHEBB, "share -= np.log(use", "share += np.log(use", ON_LOCAL + " synaptic_rule"),
 )
 
 
