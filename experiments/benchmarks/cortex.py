@@ -126,7 +126,9 @@ def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> di
     for name in wanted:
         if not installed.get(name, False):
             tick(f"{name}: absent (not installed), not measured")
-    sides = [name for name in wanted if installed.get(name, False)]
+        elif config.loss not in peers.losses(name):
+            tick(f"{name}: does not know {config.loss}, not measured")
+    sides = [n for n in wanted if installed.get(n, False) and config.loss in peers.losses(n)]
     values: dict[str, float] = {}
     with threadpool_limits(limits=1):
         kernels = {f"{i['internal_api']} {i.get('architecture', '')}" for i in threadpool_info()}

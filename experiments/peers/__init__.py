@@ -2,7 +2,8 @@
 
 A peer is a module with `REQUIRES`, the module it needs to be installed, and ``made(network,
 inference, eta) -> Peer``: its own training step on a copy of the network. One that computes
-something else on purpose says what in `DIFFERS`.
+something else on purpose says what in `DIFFERS`; one that knows not every loss lists its `LOSSES`.
+A step is called with batches of one size.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim import discovery
-from neurosim.network import Network
+from neurosim.network import LOSSES, Network
 from neurosim.predictive_coding import Inference
 
 Array = NDArray[np.floating]
@@ -53,6 +54,11 @@ def made(name: str, network: Network, inference: Inference, eta: float) -> Peer:
         "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     )
     return discovery.find(__name__, name).made(network, inference, eta)
+
+
+def losses(name: str) -> tuple[str, ...]:
+    """Return the losses a peer knows."""
+    return getattr(discovery.find(__name__, name), "LOSSES", LOSSES)
 
 
 def differs(name: str) -> str:

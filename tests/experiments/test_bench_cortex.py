@@ -27,6 +27,8 @@ def test_peers_are_found_by_listing_the_folder():
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_a_peer_computes_what_it_is_compared_for(name, loss, activation):
+    if loss not in peers.losses(name):
+        pytest.skip(f"{name} does not know {loss}")
     rng = np.random.default_rng(0)
     network = Network(NetworkConfig((12, 9, 8, 4), activation, loss), rng)
     x = rng.normal(size=(5, 12)).astype(np.float32)
