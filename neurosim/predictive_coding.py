@@ -346,11 +346,18 @@ class Settling:
 
     def reach_down(self) -> None:
         """Let the error reach the next layer down, and nothing else move: the front of `move`."""
-        if self.front > 0:
-            self._send_back(self.front)
-            self.front -= 1
-            self._move(self.front)
-            self._miss(self.front)
+        if self.front == 0:
+            return
+        self._send_back(self.front)
+        self.front -= 1
+        z, h, error = self._z[self.front + 1], self._h[self.front + 1], self._eps[self.front]
+        if self._losers[self.front + 1] is not None:
+            self._back[self.front + 1][self._losers[self.front + 1]] = 0
+        # There was no error, so this is the move itself; a difference of values would be rounded.
+        np.multiply(self.network.slope(z, h), self._back[self.front + 1], out=error)
+        error *= self.step
+        z += error
+        self._activate(self.front + 1)
 
     def predict(self, changed: int | None = None) -> None:
         """Predict anew what rests on values that have moved, and take the errors.
