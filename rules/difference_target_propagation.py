@@ -136,7 +136,7 @@ def between(network: Network) -> range:
 
 
 def inverse_drive(network: Network, memory: Memory, layer: int, above: Array) -> Array:
-    """Return ``V h + c``, the drive of the layer below a layer's inverse, ``(n_samples, n_pre)``."""
+    """Return ``V h + c``, the drive through a layer's inverse, ``(n_samples, n_pre)``."""
     drive = network.through(memory.arrays[f"inverse/{layer}"].T, above)
     drive += memory.arrays[f"inverse_bias/{layer}"]
     return drive

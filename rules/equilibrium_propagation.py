@@ -1,4 +1,4 @@
-"""Equilibrium propagation: the network settles, is nudged both ways, and compares the two states."""
+"""Equilibrium propagation: a network settles, is nudged both ways, and compares the states."""
 
 import math
 from collections.abc import Callable
@@ -25,8 +25,8 @@ class EquilibriumPropagation(Learner):
     The network is run as a Hopfield network whose synapses serve both ways: a layer's weights carry
     states up and, transposed, down. Without intralayer synapses the minimum of F over one layer,
     the others held, is ``s_l = f(W_l s_{l-1} + b_l + s_{l+1} W_{l+1})``, so that sweeps from the
-    top down lower the energy at every move and nothing has to be integrated with small steps. A free
-    sweep starts from the forward pass; nudged ones start from the free equilibrium. With
+    top down lower the energy at every move, and nothing is integrated with small steps. Free sweeps
+    start from the forward pass; nudged ones start from the free equilibrium. With
     cross-entropy the softmax read-out stands outside the energy and nudges only (Laborieux et al.
     2021). `relu` states are cut at `ceiling`, or the energy has no minimum: with 1, the paper's
     rectifier. `output` answers from the free equilibrium, which is not the forward pass.
@@ -98,7 +98,9 @@ class EquilibriumPropagation(Learner):
             nudges = np.repeat(np.array([beta, -beta]), n)[:, None]
             both = Phase(np.concatenate([free.first, free.first]), start)
             self._sweep(network, both, self.n_nudged, np.concatenate([y, y]), nudges)
-            return self._contrast(network, memory, x, np.concatenate([y, y]), both, 2 * beta, losses)
+            return self._contrast(
+                network, memory, x, np.concatenate([y, y]), both, 2 * beta, losses
+            )
         nudged = Phase(free.first, [s.copy() for s in free.states])
         self._sweep(network, nudged, self.n_nudged, y, np.full((n, 1), beta))
         pairs = zip(nudged.states, free.states, strict=True)

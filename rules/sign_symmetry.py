@@ -56,7 +56,7 @@ class SignSymmetry(Learner):
             )
 
     def keep(self, network: Network, rng: np.random.Generator) -> dict[str, Array]:
-        """Draw ``magnitudes/l`` of every layer with errors to send; a scalar where it is uniform."""
+        """Draw ``magnitudes/l`` of every layer that sends errors; a scalar where uniform."""
         return {
             f"magnitudes/{layer}": self._drawn(network, layer, rng)
             for layer in range(1, network.n_layers)
