@@ -262,7 +262,7 @@ def test_units_that_become_active_on_the_way_are_read_from_then_on():
     network.biases[1][:8] += 0.1
     network.weights[2][:, :8] = 0.5
     y[:] = 5
-    inference = Inference(n_steps=40, step=0.1)
+    inference = Inference(n_steps=10, step=0.05)
     found = settle(network, x, y, inference)
     before = int((network.forward(x).activities[2] > 0).sum())
     assert before == 8 and (found.activities[2] > 0).sum() > before + before // 8 + 16
