@@ -19,6 +19,7 @@ from neurosim.metrics import Interval, mean_interval
 from neurosim.network import Network, NetworkConfig
 from neurosim.optimisers import Optimiser
 from neurosim.plotting import colour, label
+from neurosim.predictive_coding import Inference
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
 from neurosim.training import cosine, train
@@ -28,8 +29,12 @@ from rules.direct_feedback_alignment import DirectFeedbackAlignment
 from rules.equilibrium_propagation import EquilibriumPropagation
 from rules.feedback_alignment import FeedbackAlignment
 from rules.forward_forward import ForwardForward
+from rules.ipc import IncrementalPredictiveCoding
+from rules.pc import PredictiveCoding
+from rules.prospective import ProspectiveConfiguration
 from rules.sign_symmetry import SignSymmetry
 from rules.softhebb_layers import SoftHebbLayers
+from rules.zil import ZeroDivergence
 
 SOURCES = ("mnist", "fashion", "digits")
 
@@ -100,6 +105,25 @@ PROTOCOLS: Mapping[str, Protocol] = {
         128,
         hidden=(500, 500),
     ),
+    "pc": Protocol(PredictiveCoding(optimiser=adam(1e-3), inference=Inference(8, 0.1)), 10, 128),
+    "ipc": Protocol(
+        # Five steps a batch: moments of the usual length in batches.
+        IncrementalPredictiveCoding(
+            optimiser=Optimiser("adam", 3e-4, beta1=0.9**0.2, beta2=0.999**0.2),
+            inference=Inference(5, 0.3),
+        ),
+        10,
+        128,
+    ),
+    "zil": Protocol(ZeroDivergence(optimiser=adam(1e-3)), 10, 128),
+    "prospective": Protocol(
+        ProspectiveConfiguration(
+            optimiser=adam(1e-3),
+            inference=Inference(n_steps=32, step=0.2, halve=True, tolerance=1e-2),
+        ),
+        10,
+        128,
+    ),
 }
 
 BAR = "this project's bar, MNIST, 784-256-256-10"
@@ -111,6 +135,8 @@ expected = {
     "accuracy_equilibrium_propagation": (0.975, BAR),
     "accuracy_forward_forward": (0.965, "this project's bar, MNIST, a width of its own"),
     "accuracy_softhebb_layers": (0.95, "this project's bar, MNIST, one pass, a width of its own"),
+    "accuracy_pc": (0.977, f"{BAR}: within 0.3 of backprop's"),
+    "accuracy_ipc": (0.977, f"{BAR}: within 0.3 of backprop's"),
 }
 
 

@@ -64,6 +64,9 @@ DIRECT, TARGETS, EQUILIBRIUM, FORWARD, SOFTHEBB = (
     "rules/softhebb_layers.py",
 )
 ON_LOCAL = "tests/rules/test_local_learners.py"
+SETTLING, ONLINE = "neurosim/settling.py", "neurosim/online_inference.py"
+ON_ENERGY = "tests/ground/test_predictive_coding.py"
+ON_FAMILY = "tests/rules/test_predictive_coding_family.py"
 PLASTICITY, LOOPS, AUDIT = (
     "neurosim/plasticity.py",
     "neurosim/synapse_loops.py",
@@ -188,7 +191,14 @@ MUTATIONS = (
     Mutation(EQUILIBRIUM, "signed[n:] *= -1", "signed[n:] *= 1", ON_LOCAL + " contrast"),
     Mutation(EQUILIBRIUM, "states[layer + 1])", "0 * states[layer + 1])", ON_LOCAL + " at_rest"),
     Mutation(FORWARD, "miss[n:] *= -1", "miss[n:] *= 1", ON_LOCAL + " climbs"),
-    Mutation(SOFTHEBB, "share -= np.log(use", "share += np.log(use", ON_LOCAL + " synaptic_rule"),
+    Mutation(SOFTHEBB, "share -= np.log(use", "share += np.log(use", ON_LOCAL + " homeostasis"),
+    Mutation(
+        SETTLING, "lowest = max(self.front - 1, 0)", "lowest = self.front", ON_ENERGY + " zero"
+    ),
+    Mutation(ONLINE, "and not inside[j]", "and inside[j]", ON_ENERGY + " become_active"),
+    Mutation("rules/pc.py", "1 / (self.inference.nudge *", "1 / (1 *", ON_FAMILY + " in_place"),
+    Mutation("rules/ipc.py", "predict(changed=reached)", "predict()", ON_FAMILY + " together"),
+    Mutation("rules/zil.py", "step=1.0", "step=0.9", ON_FAMILY + " zil_is_backprop"),
 )
 
 
