@@ -8,12 +8,13 @@ and a unit that becomes active on the way is added.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosim.inference import Inference
 from neurosim.network import LEAK, Network
 
 Array = NDArray[np.floating]
@@ -311,7 +312,8 @@ def _settle(
         energies[t] = energy + nudge * loss
         if halve and energies[t] > energies[t - 1]:
             step *= z.dtype.type(0.5)
-        if tolerance > 0 and energies[t - 1] - energies[t] <= tolerance * energies[t - 1]:
+        fall = energies[t - 1] - energies[t]
+        if tolerance > 0 and 0 <= fall <= tolerance * energies[t - 1]:
             break
     if sparse:
         for i in range(at[top]):
@@ -367,7 +369,7 @@ class One(NamedTuple):
     n_steps: int
 
 
-def settle_one(network: Network, x: Array, y: Array, settings: Any, room: Room | None) -> One:
+def settle_one(network: Network, x: Array, y: Array, settings: Inference, room: Room | None) -> One:
     """Settle one sample between its input and its target, from the forward start.
 
     Parameters
@@ -375,7 +377,7 @@ def settle_one(network: Network, x: Array, y: Array, settings: Any, room: Room |
     network : Network
     x : (n_in,) float
     y : (n_out,) float
-    settings : neurosim.predictive_coding.Inference
+    settings : Inference
         With all units allowed to be active.
     room : Room, optional
         Made where there is none, or one of another network.

@@ -47,7 +47,7 @@ class DifferenceTargetPropagation(Learner):
 
     References
     ----------
-    Lee, Zhang, Fischer & Bengio (2015) ECML PKDD, Algorithm 1, Eqs. 8, 13 and 15.
+    Lee, Zhang, Fischer & Bengio (2015) ECML PKDD, Algorithm 1.
     """
 
     target_step: float = 0.1

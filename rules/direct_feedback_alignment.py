@@ -26,7 +26,7 @@ class DirectFeedbackAlignment(Learner):
 
     References
     ----------
-    Nokland (2016) NeurIPS, Eq. 7.
+    Nokland (2016) NeurIPS.
     """
 
     source: ClassVar[str] = "Nokland (2016) Adv. Neural Inf. Process. Syst. 29"

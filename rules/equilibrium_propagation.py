@@ -50,9 +50,9 @@ class EquilibriumPropagation(Learner):
 
     References
     ----------
-    Scellier & Bengio (2017) Front. Comput. Neurosci. 11:24, Eqs. 1-10. Laborieux, Ernoult,
-    Scellier, Bengio, Grollier & Querlioz (2021) Front. Neurosci. 15:633674, Eqs. 10 and 14. Energy:
-    Hopfield (1984) PNAS 81:3088, Eq. 5.
+    Scellier & Bengio (2017) Front. Comput. Neurosci. 11:24. Laborieux, Ernoult,
+    Scellier, Bengio, Grollier & Querlioz (2021) Front. Neurosci. 15:633674. Energy:
+    Hopfield (1984) PNAS 81:3088.
     """
 
     beta: float = 0.5
@@ -233,7 +233,7 @@ class Phase:
 
 
 def primitive(network: Network, layer: int, s: Array) -> Array:
-    """Return G, with ``G' = f^{-1}``, of each state (Hopfield 1984, Eq. 5)."""
+    """Return G, with ``G' = f^{-1}``, of each state (Hopfield 1984)."""
     activation = network.config.activation
     if layer == network.n_layers - 1 or activation == "relu":
         return 0.5 * s * s

@@ -36,7 +36,7 @@ class SignSymmetry(Learner):
 
     References
     ----------
-    Liao, Leibo & Poggio (2016) AAAI 30:1837, Section "Asymmetric back-propagations". The names of
+    Liao, Leibo & Poggio (2016) AAAI 30:1837. The names of
     the variants: Moskovitz, Litwin-Kumar & Abbott (2018) arXiv:1812.06488.
     """
 

@@ -39,6 +39,7 @@ def test_what_cannot_be_is_refused():
         images(Config(source="digits", n_validation=300, n_train=1200))
 
 
+@pytest.mark.compiled  # Adam's loop, interpreted, would take a minute.
 def test_digits_are_learnt_and_drawn(monkeypatch):
     # Twelve learners would take too long here; what they can is tested in `tests/rules`.
     protocols = {

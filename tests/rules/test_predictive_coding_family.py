@@ -93,7 +93,7 @@ def test_pc_of_a_whole_nudge_is_not_backprop():
 def test_pc_learns_down_the_energy_it_has_settled_to():
     """The change of weights is the negative gradient of the settled energy, by differences."""
     network, x, y = made(loss="cross_entropy")
-    inference = Inference(3000, 0.9 * stable_step(network), nudge=0.7, tolerance=1e-15)
+    inference = Inference(3000, 0.9 * stable_step(network), nudge=0.7)
     changes = direction(PC, network, x, y, inference=inference)
 
     def energy():
