@@ -99,7 +99,7 @@ _ETAS_OF_BATCH = {
     32: (0.005, 0.0075, 0.01, 0.025, 0.05),
     64: (0.001, 0.0025, 0.005, 0.0075, 0.01),
 }
-_ETAS_OF_SIZE = (0.0025, 0.005, 0.01, 0.025)
+_ETAS_OF_SIZE = (0.001, 0.0025, 0.005, 0.0075)
 DRIFT_EVERY = 64
 TURN = 4
 """Iterations of one task before the other has its turn."""
