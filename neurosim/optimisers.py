@@ -132,10 +132,14 @@ class Moments:
         rate : float
             Factor of the learning rate, as a schedule gives it.
         """
-        self.n_steps += 1
+        self.tick()
         for which, direction in enumerate(directions):
             if direction is not None:
                 self.step_one(which, direction, rate)
+
+    def tick(self) -> None:
+        """Count a step, for those who move parameters one by one."""
+        self.n_steps += 1
 
     def step_one(self, which: int, direction: Array, rate: float = 1.0) -> None:
         """Move one parameter; `step` counts the steps, this does not."""

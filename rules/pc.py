@@ -1,0 +1,68 @@
+"""Predictive coding: activity settles first, then weights learn from what errors are left."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurosim.learner import Direction, Learner, Memory, correlation
+from neurosim.network import Network, check_inputs
+from neurosim.predictive_coding import Inference, Settled, settle
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictiveCoding(Learner):
+    """Let value nodes settle between input and target, then explain away the errors that are left.
+
+    ``eps_l = z_l - W_l h_{l-1} - b_l,  dz_l = step (-eps_l + f'(z_l) (eps_{l+1} W_{l+1}))``
+
+    ``delta W_l = eps_l h_{l-1} / nudge``
+
+    Weights learn once, when the last step of inference is done. Divided by the nudge, the change
+    tends to the gradient of backpropagation as the nudge becomes small (Millidge et al. 2022).
+
+    What a synapse must be given: pre, an error neuron of its cell, which hears the labels through
+    the transposed weights of the layers above. Pre and error are those of the settled activity.
+
+    Parameters
+    ----------
+    inference : Inference
+
+    References
+    ----------
+    Whittington & Bogacz (2017) Neural Computation 29:1229, Eqs. 2.15-2.19 and 2.12. Millidge, Song,
+    Salvatori, Lukasiewicz & Bogacz (2022) arXiv:2206.02629.
+    """
+
+    inference: Inference = Inference(n_steps=20, step=0.1)
+
+    source: ClassVar[str] = "Whittington & Bogacz (2017) Neural Computation 29:1229"
+    needs: ClassVar[frozenset[str]] = frozenset(
+        {"pre", "error neuron", "transposed forward weights", "labels"}
+    )
+
+    def settle(self, network: Network, x: Array, y: Array | None) -> Settled:
+        """Let value nodes settle; without a target they stay at their predictions."""
+        return settle(network, x, y, self.inference, name=type(self).__name__)
+
+    def direction(self, network: Network, memory: Memory, x: Array, y: Array) -> Direction:
+        """Return what the errors that are left say about the weights."""
+        settled = self.settle(network, x, y)
+        nudge = network.dtype.type(self.inference.nudge)
+        changes = [
+            correlation(network, memory, layer, error / nudge, pre)
+            for layer, (error, pre) in enumerate(
+                zip(settled.errors, settled.activities, strict=True)
+            )
+        ]
+        losses = network.losses(settled.first_output, y)
+        return Direction([w for w, _ in changes], [b for _, b in changes], losses)
+
+    def output(self, network: Network, memory: Memory, x: ArrayLike) -> Array:
+        """Return the prediction of the output; with sparse activity, from sparse activity."""
+        if self.inference.active == 1:
+            return network.predict(x)
+        return self.settle(network, check_inputs(network, x), None).output
