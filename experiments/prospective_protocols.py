@@ -10,16 +10,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim import datasets
+from neurosim import datasets, fused_inference
 from neurosim.errors import NumericalError
 from neurosim.hdf5 import Arrays
 from neurosim.learner import Learner
 from neurosim.network import Initial, Network, NetworkConfig
 from neurosim.optimisers import Optimiser
+from neurosim.predictive_coding import Inference, Settled
 from neurosim.randomness import Streams
 from neurosim.training import batches
 from rules.backprop import Backprop
-from rules.prospective import Prospective
+from rules.prospective import ProspectiveConfiguration
+
+Array = NDArray[np.floating]
 
 N_CLASSES = 10
 N_TASKS = 2
@@ -88,7 +91,7 @@ FIGURES = {
     "depth": Protocol(
         "depth", batch=60, per_class=60, n_hidden=64, activation="leaky_relu",
         initial="xavier_normal", n_steps=128,
-        etas=(0.001, 0.005, 0.01, 0.05),
+        etas=(0.0005, 0.001, 0.005, 0.01),
     ),
 }  # fmt: skip
 # The grids of the authors' configuration files, and of their figure for the data's size.
@@ -226,17 +229,35 @@ def _taking_turns(protocol: Protocol, rng: np.random.Generator) -> Iterator[Turn
                 yield Turn(training[task], tests)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PaperProspective(ProspectiveConfiguration):
+    """Prospective configuration to the letter of the authors' code, fused for small networks.
+
+    All steps are always taken, and all samples of a batch share one rate, which is multiplied by
+    `discount` whenever their common energy has not fallen.
+
+    Parameters
+    ----------
+    discount : float
+    """
+
+    discount: float = 0.5
+
+    def settle(self, network: Network, x: Array, y: Array | None) -> Settled:
+        """Let value nodes settle, as `neurosim.fused_inference.settle`."""
+        if y is None:
+            return super().settle(network, x, y)
+        steps, rate = self.inference.n_steps, self.inference.step
+        return fused_inference.settle(network, x, y, steps, rate, self.discount)
+
+
 def learner_of(protocol: Protocol, rule: str, eta: float) -> Learner:
     """Return the learner of "PC" or "BP"; `eta` is that of the error summed over a batch."""
     optimiser = Optimiser("sgd", eta=eta * protocol.batch)
     if rule == "BP":
         return Backprop(optimiser=optimiser)
-    return Prospective(
-        optimiser=optimiser,
-        n_steps=protocol.n_steps - 1,
-        rate=protocol.rate,
-        discount=protocol.discount,
-    )
+    inference = Inference(n_steps=protocol.n_steps - 1, step=protocol.rate)
+    return PaperProspective(optimiser=optimiser, inference=inference, discount=protocol.discount)
 
 
 class Scholar:

@@ -6,14 +6,13 @@ side by side in the lanes of the processor, and nothing is allocated between the
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.errors import ConfigError
 from neurosim.network import LEAK, Network
+from neurosim.predictive_coding import Settled
 
 Array = NDArray[np.floating]
 
@@ -101,7 +100,7 @@ def _add_product(out, w, h, sign):
 @numba.njit(cache=True, error_model="numpy", fastmath=_FAST)
 def _settle(
     drive, target, n_samples, weights, biases, sizes, n_steps, rate, discount, kind,
-    v, h, slope, e, energies,
+    v, h, slope, e, first_error, energies,
 ):  # fmt: skip
     """Descend the energy; rows are units of the layers one after the other, columns samples.
 
@@ -112,9 +111,9 @@ def _settle(
     real = v.dtype.type
     n_layers, n = sizes.size, v.shape[1]
     back = np.empty((sizes.max(), n), v.dtype)
-    lanes = np.empty(n, v.dtype)
     previous = real(np.inf)
     for t in range(n_steps + 1):
+        lanes = energies[t]
         lanes[:] = 0
         at, w_at, b_at = 0, 0, 0
         for layer in range(n_layers):
@@ -122,11 +121,12 @@ def _settle(
             rows = slice(at, at + m)
             output = layer == n_layers - 1
             if layer == 0:
-                if t == 0:
+                if t == 0 and not output:
                     v[rows] = drive
                 for i in range(m):
                     for k in range(n):
-                        e[at + i, k] = v[at + i, k] - drive[i, k]
+                        wanted = target[i, k] if output else v[at + i, k]
+                        e[at + i, k] = wanted - drive[i, k]
             else:
                 pre = sizes[layer - 1]
                 w = weights[w_at : w_at + m * pre].reshape(m, pre)
@@ -146,14 +146,15 @@ def _settle(
                 b_at += m
             for i in range(m):
                 for k in range(n):
-                    lanes[k] += e[at + i, k] * e[at + i, k]
+                    lanes[k] += real(0.5) * e[at + i, k] * e[at + i, k]
+            if output and t == 0:
+                first_error[:] = e[at : at + m]
             if not output:
                 _activities(kind, v[rows], h[rows], slope[rows])
             at += m
         energy = real(0)
         for k in range(n_samples):
             energy += lanes[k]
-        energies[t] = real(0.5) * energy
         if t == n_steps:
             break
         at, w_at = 0, 0
@@ -168,30 +169,9 @@ def _settle(
                 for k in range(n):
                     v[at + i, k] += rate * (slope[at + i, k] * back[i, k] - e[at + i, k])
             at += m
-        if t > 0 and not energies[t] < previous:
+        if t > 0 and not energy < previous:
             rate *= discount
-        previous = energies[t]
-
-
-class Settled(NamedTuple):
-    """Where inference has come to.
-
-    Parameters
-    ----------
-    values : list of (n_samples, n_units) float
-        Value nodes of the hidden layers, before the transfer function.
-    activities : list of (n_samples, n_units) float
-        Of the hidden layers.
-    errors : list of (n_samples, n_units) float
-        Error nodes of the hidden layers and the output.
-    energies : (n_steps + 1,) float
-        Summed over the samples, before each step and after the last.
-    """
-
-    values: list[Array]
-    activities: list[Array]
-    errors: list[Array]
-    energies: Array
+        previous = energy
 
 
 def settle(
@@ -202,7 +182,9 @@ def settle(
     ``E = sum_l |e_l|^2 / 2,  e_l = v_l - W_l f(v_{l-1}) - b_l,  f(v_0) = x,  v_L = y``
     ``v_l += rate (f'(v_l) (W_{l+1}' e_{l+1}) - e_l)``, from a forward pass.
 
-    Where the energy of the batch has not fallen, the rate is multiplied by `discount`.
+    `neurosim.predictive_coding.settle` does the same and more, by products of matrices; this is
+    for layers of some dozens of units. When the energy of the whole batch has not fallen, the rate
+    of all its samples is multiplied by `discount`, as Song et al. do it.
 
     Parameters
     ----------
@@ -223,41 +205,46 @@ def settle(
 
     References
     ----------
-    Whittington & Bogacz (2017) Neural Comput. 29:1229, Eqs. 2.14-2.18. Song et al. (2024) Nat.
+    Whittington & Bogacz (2017) Neural Comput. 29:1229, Eqs. 2.15-2.19. Song et al. (2024) Nat.
     Neurosci. 27:348, Methods (the rate that is halved).
     """
     if network.config.loss != "mse":
         raise ConfigError.expected(
             network, "loss", "'mse', a Gaussian output", network.config.loss, "write loss=mse"
         )
-    real = network.dtype.type
-    n = len(x)
+    kind, real, n = network.dtype, network.dtype.type, len(x)
     width = n if n < 8 else -(-n // _LANES) * _LANES
-    first = np.zeros((network.config.sizes[1], width), network.dtype)
-    np.matmul(network.weights[0], x.T, out=first[:, :n])
-    first[:, :n] += network.biases[0][:, None]
-    target = np.zeros((network.config.sizes[-1], width), network.dtype)
-    target[:, :n] = y.T
-    network.count_products(0, n)
     sizes = np.array(network.config.sizes[1:])
-    pairs = [np.concatenate([w.ravel(), w.T.ravel()]) for w in network.weights[1:]]
-    weights = np.concatenate([np.zeros(0, network.dtype), *pairs])
-    biases = np.concatenate([np.zeros(0, network.dtype), *network.biases[1:]])
-    n_hidden = int(sizes[:-1].sum())
-    v, h, slope = (np.empty((n_hidden, width), network.dtype) for _ in range(3))
-    e = np.empty((int(sizes.sum()), width), network.dtype)
-    energies = np.empty(n_steps + 1, network.dtype)
+    drive = np.zeros((sizes[0], width), kind)
+    np.matmul(network.weights[0], x.T, out=drive[:, :n])
+    drive[:, :n] += network.biases[0][:, None]
+    target = np.zeros((sizes[-1], width), kind)
+    target[:, :n] = y.T
+    v, h, slope = (np.empty((int(sizes[:-1].sum()), width), kind) for _ in range(3))
+    e, first = np.empty((int(sizes.sum()), width), kind), np.empty_like(target)
+    energies = np.empty((n_steps + 1, width), kind)
     _settle(
-        first, target, n, weights, biases, sizes, n_steps, real(rate), real(discount),
-        _KINDS.index(network.config.activation), v, h, slope, e, energies,
+        drive, target, n, *_packed(network), sizes, n_steps, real(rate), real(discount),
+        _KINDS.index(network.config.activation), v, h, slope, e, first, energies,
     )  # fmt: skip
-    for layer in range(1, network.n_layers):
-        network.count_products(layer, n, times=2 * n_steps + 1)
+    for layer in range(network.n_layers):
+        network.count_products(layer, n, times=2 * n_steps + 1 if layer else 1)
     ends = np.cumsum(sizes)
     cut = [slice(end - m, end) for end, m in zip(ends, sizes, strict=True)]
+    errors = [np.ascontiguousarray(e[rows, :n].T) for rows in cut]
     return Settled(
-        [np.ascontiguousarray(v[rows, :n].T) for rows in cut[:-1]],
-        [np.ascontiguousarray(h[rows, :n].T) for rows in cut[:-1]],
-        [np.ascontiguousarray(e[rows, :n].T) for rows in cut],
-        energies,
+        [x, *(np.ascontiguousarray(v[rows, :n].T) for rows in cut[:-1])],
+        [x, *(np.ascontiguousarray(h[rows, :n].T) for rows in cut[:-1])],
+        errors,
+        y - errors[-1],
+        y - first[:, :n].T,
+        energies[:, :n].astype(np.float64),
+        n_steps,
     )
+
+
+def _packed(network: Network) -> tuple[Array, Array]:
+    """Return weights (each layer, then its transpose) and biases above the first layer."""
+    empty = np.zeros(0, network.dtype)
+    pairs = [np.concatenate([w.ravel(), w.T.ravel()]) for w in network.weights[1:]]
+    return np.concatenate([empty, *pairs]), np.concatenate([empty, *network.biases[1:]])
