@@ -43,6 +43,8 @@ class PredictiveCortexConfig:
         Steps of inference of a completion.
     trust : float
         Precision of what is seen, in a completion and in a dream.
+    guidance : float
+        Precision of what a told class predicts of hidden layers, in a completion and in a dream.
     rounds : int
         Times a dream covers a part of itself and completes it anew.
     dream_weight : float
@@ -55,9 +57,10 @@ class PredictiveCortexConfig:
 
     network: BidirectionalConfig = field(default_factory=BidirectionalConfig)
     covered: float = 0.6
-    completion: int = 30
+    completion: int = 20
     trust: float = 1.0
-    rounds: int = 6
+    guidance: float = 1.0
+    rounds: int = 3
     dream_weight: float = 1.0
     memory: float = 5000.0
     seed: int = 0
@@ -190,7 +193,7 @@ class PredictiveCortex:
         top, known = self._told(labels, len(images))
         shown = None if seen is None else seen.astype(self.network.dtype)
         view = images if shown is None else images * shown
-        precisions = Precisions(self.config.trust, 0.0)
+        precisions = Precisions(self.config.trust, 0.0 if labels is None else self.config.guidance)
         return self.network.infer(view, view, shown, top, known, precisions, self.config.completion)
 
     def imagine(self, inferred: Inferred) -> Array:

@@ -62,7 +62,7 @@ class Config:
     cortex: PredictiveCortexConfig = field(
         default_factory=lambda: PredictiveCortexConfig(
             network=BidirectionalConfig(
-                sizes=(64, 256, 10), n_steps=3, optimiser=Optimiser("adam", eta=5e-3)
+                sizes=(64, 512, 10), n_steps=3, optimiser=Optimiser("adam", eta=5e-3)
             )
         )
     )
@@ -86,7 +86,7 @@ SLOW = Config(
             optimiser=Optimiser("adam", eta=3e-3),
         )
     ),
-    n_epochs=12,
+    n_epochs=10,
     batch=128,
     seeds=(0,),
 )
