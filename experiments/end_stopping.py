@@ -47,7 +47,8 @@ class Config:
     n_batches, batch : int
         Steps of learning, and images a step.
     quality : float
-        Share of a field's variance that a Gabor must explain for the field to count as one.
+        Share of a field's variance that a Gabor must explain for the field to count as one; a wave
+        longer than the field is none.
     lengths : tuple of float [pixels]
         Of the bars, ascending.
     contrast : float
@@ -60,9 +61,9 @@ class Config:
 
     source: str = "photographs"
     hierarchy: VisualHierarchyConfig = field(
-        default_factory=lambda: VisualHierarchyConfig(sparsity=0.5)
+        default_factory=lambda: VisualHierarchyConfig(sparsity=0.5, eta=0.2)
     )
-    n_batches: int = 1500
+    n_batches: int = 2000
     batch: int = 50
     quality: float = 0.6
     lengths: tuple[float, ...] = (
@@ -202,42 +203,53 @@ def run_seed(config: Config, seed: int) -> Arrays:
     -------
     dict of str to ndarray
         ``fields (n_lower, side * side)``; ``quality (n_lower,)``, ``quality_at_birth``, shares of
-        variance that a Gabor explains after and before learning; ``selectivity (n_lower,)``;
-        ``with_feedback`` and ``without_feedback (n_lower, n_lengths)``, what the error cells of the
-        middle module fire at bars; ``explained_above``, share of the lower level's mean square that
-        is predicted from above in images.
+        variance that a Gabor explains after and before learning, 0 for a wave longer than the
+        field; ``selectivity (n_lower,)``; ``explained_above``, share of the lower level's mean
+        square that is predicted from above in images; and what `respond` returns.
     """
     streams, c = Streams(seed), config.hierarchy
     hierarchy = VisualHierarchy(c, streams.generator("end_stopping/birth"))
     born = [fit_gabor(each, c.side)[1] for each in hierarchy.fields.T]
     draw = streams.generator("end_stopping/images")
-    images = photographs()
-    if config.source == "dead leaves":
+    if config.source == "photographs":
+        images = photographs()
+    else:
         images = tuple(retina(dead_leaves(256, draw)) for _ in range(6))
     for k in range(config.n_batches):
         percept = hierarchy.perceive(cut(images, c.field, config.batch, draw))
         hierarchy.learn(percept, pace=1 / (1 + 3 * k / config.n_batches))
     percept = hierarchy.perceive(cut(images, c.field, 200, draw))
-    middle = c.modules**2 // 2
-    offset = (c.modules // 2) * c.shift
-    quality, responses = [], {True: [], False: []}
-    for cell, each in enumerate(hierarchy.fields.T):
-        gabor, explained = fit_gabor(each, c.side)
-        quality.append(explained)
-        shown = config.contrast * bars(gabor, offset, c.field, config.lengths)
-        for feedback, found in responses.items():
-            missed = hierarchy.perceive(shown, feedback).error_above
-            found.append(np.abs(missed[:, middle, cell]))
     left = np.mean(percept.error_above**2) / np.mean(percept.lower**2)
+    fits = [fit_gabor(each, c.side) for each in hierarchy.fields.T]
+    waves = [gabor.frequency * c.side >= 1 for gabor, _ in fits]
     return {
         "fields": hierarchy.fields.T.copy(),
-        "quality": np.array(quality),
+        "quality": np.where(waves, [explained for _, explained in fits], 0.0),
         "quality_at_birth": np.array(born),
         "selectivity": orientation_selectivity(hierarchy.fields.T, c.side),
-        "with_feedback": np.array(responses[True]),
-        "without_feedback": np.array(responses[False]),
         "explained_above": np.array(1 - left),
+        **respond(config, hierarchy, [gabor for gabor, _ in fits]),
     }
+
+
+def respond(config: Config, hierarchy: VisualHierarchy, gabors: list[Gabor]) -> Arrays:
+    """Show each cell of the middle module bars of growing length on its field.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``with_feedback``, ``without_feedback (n_lower, n_lengths)``: what its error cell fires.
+    """
+    c = config.hierarchy
+    middle, offset = c.modules**2 // 2, (c.modules // 2) * c.shift
+    fired: Arrays = {}
+    for name, feedback in (("with_feedback", True), ("without_feedback", False)):
+        rows = []
+        for cell, gabor in enumerate(gabors):
+            shown = config.contrast * bars(gabor, offset, c.field, config.lengths)
+            rows.append(np.abs(hierarchy.perceive(shown, feedback).error_above[:, middle, cell]))
+        fired[name] = np.array(rows)
+    return fired
 
 
 def run(
