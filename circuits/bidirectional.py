@@ -34,7 +34,9 @@ class BidirectionalConfig:
     n_steps : int
         Of inference.
     step : float
-        Of value nodes; halved for the whole batch when its energy has risen.
+        Of value nodes; halved for the whole batch when its energy has risen. While learning it is
+        short: a hidden layer that has moved far towards the whole image would teach the top-down
+        weights to imagine from what a view of a part cannot tell.
     sensory : float
         Precision of the top-down prediction of the senses while learning, against 1 of all
         bottom-up predictions.
@@ -47,11 +49,11 @@ class BidirectionalConfig:
     """
 
     sizes: tuple[int, ...] = (784, 512, 10)
-    activation: str = "relu"
+    activation: str = "leaky_relu"
     active: float = 1.0
-    n_steps: int = 5
-    step: float = 0.1
-    sensory: float = 0.03
+    n_steps: int = 1
+    step: float = 0.01
+    sensory: float = 0.1
     prior: float = 0.0
     optimiser: Optimiser = field(default_factory=lambda: Optimiser("adam", eta=1e-3))
     dtype: str = "float32"
@@ -214,6 +216,7 @@ class BidirectionalNetwork:
         known: Mask | None = None,
         precisions: Precisions | None = None,
         n_steps: int | None = None,
+        step: float | None = None,
     ) -> Inferred:
         """Let value nodes settle, from a bottom-up sweep.
 
@@ -231,10 +234,13 @@ class BidirectionalNetwork:
             The samples whose top is clamped; all, if not given.
         precisions : Precisions, optional
             Those of learning, if not given.
-        n_steps : int, optional
+        n_steps, step : int and float, optional
             Instead of the configuration's.
         """
-        state = _State(self, view, senses, seen, top, known, precisions or self.learning)
+        state = _State(
+            self, view, senses, seen, top, known, precisions or self.learning,
+            self.config.step if step is None else step,
+        )  # fmt: skip
         for _ in range(self.config.n_steps if n_steps is None else n_steps):
             state.move()
         return Inferred(
@@ -319,6 +325,7 @@ class _State:
         top: Array | None,
         known: Mask | None,
         precisions: Precisions,
+        step: float,
     ) -> None:
         self.network, self.seen = network, seen
         self.values = network.sweep(view)
@@ -330,7 +337,7 @@ class _State:
             self.clamped[:] = True if known is None else known[:, None]
             self.values[-1] = np.where(self.clamped, top, self.values[-1])
         self.weight = [precisions.sensory] + [precisions.prior] * (network.top - 1)
-        self.step = network.config.step
+        self.step = step
         self.energies: list[float] = []
         self._predict()
 

@@ -41,6 +41,8 @@ class PredictiveCortexConfig:
         Share of the images that are seen in part while the whole teaches, 0 to 1.
     completion : int
         Steps of inference of a completion.
+    completion_step : float
+        Their length.
     trust : float
         Precision of what is seen, in a completion and in a dream.
     guidance : float
@@ -58,6 +60,7 @@ class PredictiveCortexConfig:
     network: BidirectionalConfig = field(default_factory=BidirectionalConfig)
     covered: float = 0.6
     completion: int = 20
+    completion_step: float = 0.1
     trust: float = 1.0
     guidance: float = 1.0
     rounds: int = 3
@@ -348,15 +351,15 @@ class PredictiveCortex:
     def _glimpses(self, n: int, rng: np.random.Generator, share: float | None = None) -> Array:
         """Return masks ``(n, n_pixels)`` of images seen in part: a straight edge covers the rest.
 
-        The edge lies across the middle half of the image, on any of its four sides. An image that
-        is no square is covered pixel by pixel.
+        The edge lies in the middle and covers the half on any of the four sides. An image that is no
+        square is covered pixel by pixel.
         """
         whole = rng.random(n) >= (self.config.covered if share is None else share)
         side = math.isqrt(self.n_pixels)
         if side * side != self.n_pixels:
             seen = rng.random((n, self.n_pixels)) < 0.5
         else:
-            edge = rng.integers(side // 4, side - side // 4 + 1, size=n)[:, None]
+            edge = np.full((n, 1), side // 2)
             across = rng.integers(2, size=n).astype(bool)[:, None]
             flipped = rng.integers(2, size=n).astype(bool)[:, None]
             row, column = np.divmod(np.arange(self.n_pixels), side)

@@ -61,9 +61,7 @@ class Config:
     n_train: int = 0
     cortex: PredictiveCortexConfig = field(
         default_factory=lambda: PredictiveCortexConfig(
-            network=BidirectionalConfig(
-                sizes=(64, 512, 10), n_steps=3, optimiser=Optimiser("adam", eta=5e-3)
-            )
+            network=BidirectionalConfig(sizes=(64, 512, 10), optimiser=Optimiser("adam", eta=3e-3))
         )
     )
     n_epochs: int = 150
@@ -78,15 +76,9 @@ class Config:
 SLOW = Config(
     source="mnist",
     cortex=PredictiveCortexConfig(
-        network=BidirectionalConfig(
-            sizes=(784, 512, 10),
-            active=0.15,
-            n_steps=2,
-            sensory=0.1,
-            optimiser=Optimiser("adam", eta=3e-3),
-        )
+        network=BidirectionalConfig(sizes=(784, 512, 10), optimiser=Optimiser("adam", eta=3e-3))
     ),
-    n_epochs=10,
+    n_epochs=6,
     batch=128,
     seeds=(0,),
 )
