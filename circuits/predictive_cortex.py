@@ -351,8 +351,8 @@ class PredictiveCortex:
     def _glimpses(self, n: int, rng: np.random.Generator, share: float | None = None) -> Array:
         """Return masks ``(n, n_pixels)`` of images seen in part: a straight edge covers the rest.
 
-        The edge lies in the middle and covers the half on any of the four sides. An image that is no
-        square is covered pixel by pixel.
+        The edge lies in the middle; the covered half is on any of the four sides. An image that is
+        no square is covered pixel by pixel.
         """
         whole = rng.random(n) >= (self.config.covered if share is None else share)
         side = math.isqrt(self.n_pixels)

@@ -64,7 +64,7 @@ class Config:
             network=BidirectionalConfig(sizes=(64, 512, 10), optimiser=Optimiser("adam", eta=3e-3))
         )
     )
-    n_epochs: int = 150
+    n_epochs: int = 60
     batch: int = 32
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     workers: int = 0
@@ -220,7 +220,7 @@ def run_seed(config: Config, seed: int) -> Arrays:
         "accuracy": np.array(np.mean(cortex.classify(test) == truth)),
         "accuracy_covered": np.array(np.mean(covered == truth)),
         "dreams_recognised": np.array(np.mean(taken_for == classes)),
-        "active": np.array(np.mean(hidden != 0)),
+        "active": np.array(np.mean(hidden > 0)),
         "shown": shown,
         "dreams": dreams[::20],
         "more_dreams": dreams[1::20],
