@@ -102,31 +102,31 @@ class Result:
     config: Config
     measured: dict[str, FloatArray]
 
-    def tuning(self, feedback: bool) -> FloatArray:
-        """Return mean responses over length of the cells with a Gabor field, ``(n_seeds, n)``.
+    def tuned(self, feedback: bool) -> list[FloatArray]:
+        """Return responses over length of the cells with a Gabor field, seed by seed.
 
-        Each cell's responses are divided by its largest.
+        Each cell's are divided by its largest; a cell that no bar excites is left out. Where no
+        cell is left, one of zeros stands for all.
         """
-        name = "with_feedback" if feedback else "without_feedback"
-        rows = []
-        for responses, quality in zip(self.measured[name], self.measured["quality"], strict=True):
-            cells = responses[quality >= self.config.quality]
-            rows.append((cells / cells.max(axis=1, keepdims=True)).mean(axis=0))
-        return np.array(rows)
+        found = []
+        for responses, quality in zip(
+            self.measured["with_feedback" if feedback else "without_feedback"],
+            self.measured["quality"],
+            strict=True,
+        ):
+            largest = responses.max(axis=1)
+            cells = (quality >= self.config.quality) & (largest > 0)
+            found.append(responses[cells] / largest[cells, None])
+        return [each if len(each) else np.zeros((1, each.shape[1])) for each in found]
+
+    def tuning(self, feedback: bool) -> FloatArray:
+        """Return the mean of the cells' responses over length, ``(n_seeds, n_lengths)``."""
+        return np.array([cells.mean(axis=0) for cells in self.tuned(feedback)])
 
     def index(self, feedback: bool) -> FloatArray:
         """Return how far responses to the longest bar lie below the largest, ``(n_seeds,)``."""
-        name = "with_feedback" if feedback else "without_feedback"
         return np.array(
-            [
-                np.mean(1 - cells[:, -1] / cells.max(axis=1))
-                for cells in (
-                    responses[quality >= self.config.quality]
-                    for responses, quality in zip(
-                        self.measured[name], self.measured["quality"], strict=True
-                    )
-                )
-            ]
+            [(cells.max(axis=1) - cells[:, -1]).mean() for cells in self.tuned(feedback)]
         )
 
     def metrics(self) -> dict[str, float]:

@@ -258,9 +258,9 @@ def plot(result: Result, axes: Axes) -> None:
         width, height = 1 / across, 1 / down
         place = (
             column * width + 0.07 * width,
-            1 - (row + 1) * height + 0.22 * height,
+            1 - (row + 1) * height + 0.2 * height,
             0.83 * width,
-            0.62 * height,
+            0.68 * height,
         )
         _panel(result, figure, axes.inset_axes(place), first=k == 0)
 
@@ -272,7 +272,9 @@ def _panel(result: Result, figure: str, axes: Axes, first: bool) -> None:
         theirs = [expected[point_key(figure, s, rule)][0] for s in settings]
         intervals = [mean_interval(result.value(figure, s, rule)) for s in settings]
         means = np.array([i.mean for i in intervals])
-        spread = [means - [i.low for i in intervals], [i.high for i in intervals] - means]
+        spread = np.array(
+            [means - [i.low for i in intervals], [i.high for i in intervals] - means]
+        ).reshape(2, -1)
         axes.plot(
             at + offset,
             theirs,
