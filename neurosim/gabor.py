@@ -86,7 +86,9 @@ def fit_gabor(field: FloatArray, side: int) -> tuple[Gabor, float]:
             best, least = found.x, 2 * float(found.cost)
     assert best is not None
     (a, b), _ = _amplitudes(best, field, side)
-    gabor = Gabor(*map(float, best), math.atan2(-b, a), math.hypot(a, b))
+    y, x, theta, frequency, along, across = (float(value) for value in best)
+    phase, amplitude = math.atan2(-b, a), math.hypot(a, b)
+    gabor = Gabor(y, x, theta, frequency, along, across, phase, amplitude)
     return gabor, 1 - least / total
 
 
@@ -104,7 +106,7 @@ def _waves(shape: FloatArray, side: int) -> FloatArray:
 def _amplitudes(shape: FloatArray, field: FloatArray, side: int) -> tuple[FloatArray, FloatArray]:
     waves = _waves(shape, side)
     gram = waves @ waves.T + 1e-9 * np.eye(2)
-    parts = np.linalg.solve(gram, waves @ field)
+    parts: FloatArray = np.linalg.solve(gram, waves @ field).astype(np.float64)
     return parts, parts @ waves
 
 
