@@ -344,13 +344,13 @@ class _State:
     def _predict(self) -> None:
         net, x = self.network, self.values
         both = [net.activity(layer, x[layer]) for layer in range(net.top + 1)]
-        self.activities = [self.view, *(h for h, _ in both[1:])]
+        self.activities: list[Array] = [self.view, *(h for h, _ in both[1:])]
         self.slopes = [slope for _, slope in both]
-        self.up = [x[1] - self.from_view]
+        self.up: list[Array] = [x[1] - self.from_view]
         self.up += [
             x[layer + 1] - net.rise(layer, self.activities[layer]) for layer in range(1, net.top)
         ]
-        self.down = [
+        self.down: list[Array] = [
             x[layer] - net.fall(layer, self.activities[layer + 1]) for layer in range(net.top)
         ]
         if self.seen is not None:

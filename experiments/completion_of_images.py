@@ -28,7 +28,7 @@ Images = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 HALVES = ("lower", "upper", "right", "left")
-PENALTIES = tuple(10.0**k for k in np.arange(-2, 4.1, 0.5))
+PENALTIES = tuple(10.0 ** (k / 2) for k in range(-4, 9))
 N_SHOWN = 10
 
 expected = {
@@ -128,14 +128,13 @@ def images_of(
     """Return training images ``(n, n_pixels)``, 0..1, and labels, then those of the test."""
     loaded = datasets.load(source)
     n = n_train or len(loaded.train_images)
-    train, test = (
-        part.reshape(len(part), -1).astype(np.float32) / 255
-        for part in (loaded.train_images[:n], loaded.test_images)
-    )
-    return (
-        train, loaded.train_labels[:n].astype(np.intp),
-        test, loaded.test_labels.astype(np.intp),
-    )  # fmt: skip
+
+    def grey(images: NDArray[np.uint8]) -> Images:
+        return (images.reshape(len(images), -1) / 255).astype(np.float32)
+
+    train, test = grey(loaded.train_images[:n]), grey(loaded.test_images)
+    labels, truth = (part.astype(np.intp) for part in (loaded.train_labels[:n], loaded.test_labels))
+    return train, labels, test, truth
 
 
 def visible(half: str, n_pixels: int) -> Mask:
@@ -262,11 +261,11 @@ def run(
     linear["original"] = test[:N_SHOWN]
     if recorder is not None:
         for name, values in measured.items():
-            dims = ("seed", "half") if name == "errors" else ("seed", "image", "pixel")
-            recorder.store(f"cortex/{name}", values, "", dims[: values.ndim])
+            inner = ("half",) if name == "errors" else ("image", "pixel")
+            recorder.store(f"cortex/{name}", values, "", ("seed", *inner)[: values.ndim])
         for name, values in linear.items():
-            dims = ("half",) if name == "errors" else ("image", "pixel")
-            recorder.store(f"linear/{name}", values, "", dims)
+            inner = ("half",) if name == "errors" else ("image", "pixel")
+            recorder.store(f"linear/{name}", values, "", inner)
     return Result(config, measured, linear)
 
 

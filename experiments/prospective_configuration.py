@@ -292,7 +292,7 @@ def _panel(result: Result, figure: str, axes: Axes, first: bool) -> None:
     axes.set_title(f"{figure.replace('_', ' ')} (Fig. {PUBLISHED[figure]['figure']})", fontsize=9)
     label(axes.xaxis, _AXIS[figure])
     label(axes.yaxis, "test error")
-    axes.xaxis.label.set_size(8)
-    axes.yaxis.label.set_size(8)
+    axes.xaxis.label.set_fontsize(8)
+    axes.yaxis.label.set_fontsize(8)
     if first:
         axes.legend(fontsize=6)
