@@ -53,7 +53,7 @@ class BidirectionalConfig:
     active: float = 1.0
     n_steps: int = 1
     step: float = 0.01
-    sensory: float = 0.1
+    sensory: float = 0.05
     prior: float = 0.0
     optimiser: Optimiser = field(default_factory=lambda: Optimiser("adam", eta=1e-3))
     dtype: str = "float32"

@@ -47,8 +47,11 @@ class PredictiveCortexConfig:
         Precision of what is seen, in a completion and in a dream.
     guidance : float
         Precision of what a told class predicts of hidden layers, in a completion and in a dream.
+    variety : float
+        How far a dream's hidden values start from what the class predicts, in their usual
+        deviations, at temperature 1. Below 1, since cells vary together and noise does not.
     rounds : int
-        Times a dream covers a part of itself and completes it anew.
+        Times a dream then covers a part of itself and completes it anew; each makes it smoother.
     dream_weight : float
         How much a dream counts beside a lesson.
     memory : float [samples]
@@ -59,11 +62,12 @@ class PredictiveCortexConfig:
 
     network: BidirectionalConfig = field(default_factory=BidirectionalConfig)
     covered: float = 0.6
-    completion: int = 20
+    completion: int = 10
     completion_step: float = 0.1
     trust: float = 1.0
     guidance: float = 1.0
-    rounds: int = 3
+    variety: float = 0.3
+    rounds: int = 0
     dream_weight: float = 1.0
     memory: float = 5000.0
     seed: int = 0
@@ -213,19 +217,18 @@ class PredictiveCortex:
     def generate(
         self, labels: NDArray[np.integer], rng: np.random.Generator, temperature: float = 1.0
     ) -> Array:
-        """Clamp the class and run down; then, by turns, cover a part and complete it anew.
+        """Clamp the class and run down, with some noise, so that no two images are alike.
 
-        Hidden values start as far from what the class predicts as they usually are, times the
-        temperature, so that no two images of a class are alike.
+        Then, by turns, a part is covered and completed anew, if the configuration says so.
         """
         net = self.network
         top, _ = self._told(labels, len(labels))
         assert top is not None
         values = top
         for layer in range(net.top - 1, 0, -1):
-            usual = np.sqrt(self.variance[layer])
+            spread = temperature * self.config.variety * np.sqrt(self.variance[layer])
             predicted = net.fall(layer, net.activity(layer + 1, values)[0])
-            values = predicted + temperature * usual * rng.normal(size=predicted.shape)
+            values = predicted + spread * rng.normal(size=predicted.shape)
             values = values.astype(net.dtype)
         image = np.clip(net.fall(0, net.activity(1, values)[0]), 0, 1)
         for _ in range(self.config.rounds):

@@ -61,9 +61,9 @@ class Config:
 
     source: str = "photographs"
     hierarchy: VisualHierarchyConfig = field(
-        default_factory=lambda: VisualHierarchyConfig(sparsity=0.5, eta=0.2)
+        default_factory=lambda: VisualHierarchyConfig(sparsity=0.5)
     )
-    n_batches: int = 2000
+    n_batches: int = 1500
     batch: int = 50
     quality: float = 0.6
     lengths: tuple[float, ...] = (
