@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,6 +59,8 @@ class Memory:
         Such as feedback weights.
     rng : numpy.random.Generator
         For learners that draw, such as the wrong labels of forward-forward.
+    own_moments : dict of str to Moments
+        Optimisers of arrays that learn beside the network, such as inverses, by name.
     tap : callable, optional
         Called with a signal's name, the layer of weights and the array, just before plasticity uses
         it; may write into the array. The audit intervenes here.
@@ -67,7 +69,9 @@ class Memory:
     moments: Moments
     arrays: dict[str, Array] = field(default_factory=dict)
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+    own_moments: dict[str, Moments] = field(default_factory=dict)
     tap: Tap | None = None
+    room: dict[str, Any] = field(default_factory=dict)
 
     def show(self, signal: str, layer: int, values: Array) -> None:
         """Hold a signal under the audit's eyes.
@@ -75,10 +79,11 @@ class Memory:
         Parameters
         ----------
         signal : str
-            "pre", "post", "error neuron" or "second phase".
+            "pre", "post", "error neuron", "drive", "modulator" or "second phase".
         layer : int
             Of weights, from 0.
         values : (n_samples, n_units) float
+            ``(n_samples, 1)`` where the layer shares it.
         """
         if self.tap is not None:
             self.tap(signal, layer, values)
@@ -86,7 +91,12 @@ class Memory:
     @property
     def state(self) -> dict[str, NDArray]:
         """Return the named arrays: the learner's own and the optimiser's."""
-        return {**self.arrays, **self.moments.state}
+        own = {
+            f"{name}/{key}": array
+            for name, moments in self.own_moments.items()
+            for key, array in moments.state.items()
+        }
+        return {**self.arrays, **self.moments.state, **own}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +139,9 @@ class Learner:
             When the learner cannot work on such a network, see `check`.
         """
         self.check(network)
-        return Memory(Moments(self.optimiser, network.parameters), self.keep(network, rng), rng)
+        kept = self.keep(network, rng)
+        moments = Moments(self.optimiser, network.parameters)
+        return Memory(moments, kept, rng, self.own_moments(kept))
 
     def check(self, network: Network) -> None:
         """Refuse a network on which the learner is not defined.
@@ -141,6 +153,10 @@ class Learner:
 
     def keep(self, network: Network, rng: np.random.Generator) -> dict[str, Array]:
         """Return the arrays that the learner keeps beside the network."""
+        return {}
+
+    def own_moments(self, kept: dict[str, Array]) -> dict[str, Moments]:
+        """Return optimisers, by name, of those arrays of `keep` that learn."""
         return {}
 
     def direction(self, network: Network, memory: Memory, x: Array, y: Array) -> Direction:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -181,6 +181,18 @@ class Network:
         self.count_products(layer, len(error))
         return error @ self.weights[layer]
 
+    def through(self, matrix: Array, signal: Array) -> Array:
+        """Return ``signal matrix`` through weights of a learner's own, and count the product.
+
+        Parameters
+        ----------
+        matrix : (n_from, n_to) float
+        signal : (n_samples, n_from) float
+        """
+        size = matrix.size
+        self.ledger.add(size * len(signal), 0, size * len(signal), matrix.nbytes)
+        return signal @ matrix
+
     def forward(self, x: Array) -> Pass:
         """Run a batch through the network.
 
@@ -243,6 +255,15 @@ class Network:
         """Return the most active output of each sample."""
         return self.predict(x).argmax(axis=1)
 
+    def count(self, products: Sequence[int], n_samples: int, writes: int = 0) -> None:
+        """Enter so many products with each layer's matrix, and changes of all weights, at once."""
+        size, moved = 0, 0
+        for w, times in zip(self.weights, products, strict=True):
+            size += w.size * times
+            moved += w.size * writes
+        n_bytes = (size + 2 * moved) * self.dtype.itemsize
+        self.ledger.add(size * n_samples, moved, size * n_samples + moved, n_bytes)
+
     def count_products(self, layer: int, n_samples: int, times: int = 1) -> None:
         """Enter products of `n_samples` vectors with a layer's matrix into the ledgers."""
         size = self.weights[layer].size * times
@@ -289,7 +310,15 @@ class Network:
 def draw_weights(
     shape: tuple[int, ...], initial: str, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Return initial weights of a shape ``(n_post, n_pre)``, in float64.
+    """Return initial weights of a shape ``(n_post, n_pre)``, in float64; see `weight_spread`."""
+    spread = weight_spread(shape, initial)
+    if initial.endswith("normal"):
+        return rng.normal(0.0, spread, size=shape)
+    return rng.uniform(-math.sqrt(3) * spread, math.sqrt(3) * spread, size=shape)
+
+
+def weight_spread(shape: tuple[int, ...], initial: str) -> float:
+    """Return the standard deviation of initial weights of a shape ``(n_post, n_pre)``.
 
     References
     ----------
@@ -297,11 +326,7 @@ def draw_weights(
     (2015) ICCV, Eq. 10: variance 2 / n_pre.
     """
     n_post, n_pre = shape
-    fans = n_pre + n_post if initial.startswith("xavier") else n_pre
-    spread = math.sqrt(2.0 / fans)
-    if initial.endswith("normal"):
-        return rng.normal(0.0, spread, size=shape)
-    return rng.uniform(-math.sqrt(3) * spread, math.sqrt(3) * spread, size=shape)
+    return math.sqrt(2.0 / (n_pre + n_post if initial.startswith("xavier") else n_pre))
 
 
 def softmax(drive: Array) -> Array:

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import numba
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import get_blas_funcs
 
 from neurosim.errors import ConfigError, nearest_name
 
@@ -33,6 +34,17 @@ def _adam(values, direction, first, second, eta, b1, b2, c1, c2, epsilon, decay)
         first[k] = b1 * first[k] + (one - b1) * g
         second[k] = b2 * second[k] + (one - b2) * g * g
         values[k] += eta * (first[k] / c1 / (np.sqrt(second[k] / c2) + epsilon) - decay * values[k])
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _add_outer(values, bias, post, pre, scale):
+    for j in range(values.shape[0]):
+        change = scale * post[j]
+        if change != 0:
+            for i in range(values.shape[1]):
+                values[j, i] += change * pre[i]
+            if bias.size:
+                bias[j] += change
 
 
 @dataclass(frozen=True)
@@ -160,6 +172,43 @@ class Moments:
         t = int(self.n_steps[0])
         c1, c2 = real(1 - o.beta1**t), real(1 - o.beta2**t)
         _adam(flat, way, kept[0], kept[1], eta, b1, b2, c1, c2, epsilon, decay)
+
+    def step_layer(
+        self, which: int, bias: int | None, error: Array, pre: Array, scale: float, rate: float
+    ) -> None:
+        """Move a layer along ``scale * error^T pre``, which plain descent need not write down.
+
+        Parameters
+        ----------
+        which : int
+            Number of its weights among the parameters.
+        bias : int, optional
+            Number of its biases, which move along ``scale * sum(error)``.
+        error : (n_samples, n_post) float
+        pre : (n_samples, n_pre) float
+        scale : float
+            Such as 1 / n_samples.
+        rate : float
+            Factor of the learning rate.
+        """
+        values, o = self.parameters[which], self.optimiser
+        biases = values[0, :0] if bias is None else self.parameters[bias]
+        factor = values.dtype.type(o.eta * rate * scale)
+        if o.kind != "sgd" or o.decay:
+            scaled = error * values.dtype.type(scale)
+            self.step_one(which, scaled.T @ pre, rate)
+            if bias is not None:
+                self.step_one(bias, scaled.sum(axis=0), rate)
+        elif len(pre) == 1:
+            _add_outer(values, biases, error[0], pre[0], factor)
+        else:
+            gemm = get_blas_funcs("gemm", dtype=values.dtype)
+            # BLAS counts columns first: there it is W^T that is C-contiguous.
+            a, trans_a = (pre, 1) if pre.flags.f_contiguous else (pre.T, 0)
+            b, trans_b = (error, 0) if error.flags.f_contiguous else (error.T, 1)
+            gemm(factor, a, b, 1.0, values.T, trans_a, trans_b, overwrite_c=1)
+            if bias is not None:
+                biases += factor * error.sum(axis=0)
 
     @property
     def state(self) -> dict[str, NDArray]:

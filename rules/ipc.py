@@ -102,4 +102,5 @@ class IncrementalPredictiveCoding(PredictiveCoding):
                 change(layer, weights, bias)
             state.predict(changed=reached)
             state.check(t + 1, name, range(network.n_layers))
+        state.account()
         return losses

@@ -6,8 +6,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurosim.learner import Direction, Learner, Memory, correlation
+from neurosim.learner import Direction, Learner, Memory, Report, correlation
 from neurosim.network import Network, check_inputs
+from neurosim.online_inference import Room
 from neurosim.predictive_coding import Inference, Settled, settle
 
 Array = NDArray[np.floating]
@@ -44,9 +45,11 @@ class PredictiveCoding(Learner):
         {"pre", "error neuron", "transposed forward weights", "labels"}
     )
 
-    def settle(self, network: Network, x: Array, y: Array | None) -> Settled:
+    def settle(
+        self, network: Network, x: Array, y: Array | None, room: Room | None = None
+    ) -> Settled:
         """Let value nodes settle; without a target they stay at their predictions."""
-        return settle(network, x, y, self.inference, name=type(self).__name__)
+        return settle(network, x, y, self.inference, name=type(self).__name__, room=room)
 
     def direction(self, network: Network, memory: Memory, x: Array, y: Array) -> Direction:
         """Return what the errors that are left say about the weights."""
@@ -58,8 +61,22 @@ class PredictiveCoding(Learner):
                 zip(settled.errors, settled.activities, strict=True)
             )
         ]
-        losses = network.losses(settled.first_output, y)
-        return Direction([w for w, _ in changes], [b for _, b in changes], losses)
+        return Direction([w for w, _ in changes], [b for _, b in changes], settled.losses)
+
+    def step(self, network: Network, memory: Memory, x: Array, y: Array, rate: float) -> Report:
+        """Take one step; unless someone looks on, no change of the weights is written down."""
+        if memory.tap is not None:
+            return super().step(network, memory, x, y, rate)
+        if len(x) == 1 and "settling" not in memory.room:
+            memory.room["settling"] = Room(network)
+        settled = self.settle(network, x, y, memory.room.get("settling"))
+        moments, scale = memory.moments, 1 / (self.inference.nudge * len(x))
+        moments.tick()
+        for layer, (error, pre) in enumerate(zip(settled.errors, settled.activities, strict=True)):
+            bias = network.n_layers + layer if network.config.bias else None
+            moments.step_layer(layer, bias, error, pre, scale, rate)
+        network.count([1] * network.n_layers, len(x), writes=1)
+        return Report(float(settled.losses.mean()), len(x))
 
     def output(self, network: Network, memory: Memory, x: ArrayLike) -> Array:
         """Return the prediction of the output; with sparse activity, from sparse activity."""

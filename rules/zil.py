@@ -46,5 +46,6 @@ class ZeroDivergence(Learner):
             changes.insert(0, correlation(network, memory, layer, error, pre))
             if layer > 0:
                 state.reach_down()
+        state.account()
         losses = network.losses(state.output, y)
         return Direction([w for w, _ in changes], [b for _, b in changes], losses)

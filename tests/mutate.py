@@ -56,6 +56,17 @@ ON_JOBS = "tests/ground/test_jobs.py"
 ON_NIGHT = "tests/circuits/test_night.py"
 ON_CORTEX = "tests/circuits/test_language_cortex.py"
 ON_BRAIN = "tests/circuits/test_brain.py"
+DIRECT, TARGETS, EQUILIBRIUM, FORWARD, SOFTHEBB = (
+    "rules/direct_feedback_alignment.py",
+    "rules/difference_target_propagation.py",
+    "rules/equilibrium_propagation.py",
+    "rules/forward_forward.py",
+    "rules/softhebb_layers.py",
+)
+ON_LOCAL = "tests/rules/test_local_learners.py"
+SETTLING, ONLINE = "neurosim/settling.py", "neurosim/online_inference.py"
+ON_ENERGY = "tests/ground/test_predictive_coding.py"
+ON_FAMILY = "tests/rules/test_predictive_coding_family.py"
 PLASTICITY, LOOPS, AUDIT = (
     "neurosim/plasticity.py",
     "neurosim/synapse_loops.py",
@@ -142,6 +153,21 @@ MUTATIONS = (
     Mutation("rules/bcm.py", "post * post - theta", "post - theta", ON_RESULTS + " bcm"),
     Mutation("rules/triplet_stdp.py", "(o2 + post)", "(o2 + 2 * post)", ON_SPIKES + " triplets"),
     Mutation("neurosim/spikes.py", "dt=wait", "dt=0.5 * wait", ON_SPIKES + " window"),
+    Mutation(
+        DIRECT, "activities[layer + 1]) * arriving", "arriving) + arriving", ON_LOCAL + " one"
+    ),
+    Mutation(TARGETS, "- values[len(h) :]", "- 0 * values[len(h) :]", ON_LOCAL + " difference"),
+    Mutation(EQUILIBRIUM, "signed[n:] *= -1", "signed[n:] *= 1", ON_LOCAL + " contrast"),
+    Mutation(EQUILIBRIUM, "states[layer + 1])", "0 * states[layer + 1])", ON_LOCAL + " at_rest"),
+    Mutation(FORWARD, "miss[n:] *= -1", "miss[n:] *= 1", ON_LOCAL + " climbs"),
+    Mutation(SOFTHEBB, "share -= np.log(use", "share += np.log(use", ON_LOCAL + " homeostasis"),
+    Mutation(
+        SETTLING, "lowest = max(self.front - 1, 0)", "lowest = self.front", ON_ENERGY + " zero"
+    ),
+    Mutation(ONLINE, "and not inside[j]", "and inside[j]", ON_ENERGY + " become_active"),
+    Mutation("rules/pc.py", "1 / (self.inference.nudge *", "1 / (1 *", ON_FAMILY + " in_place"),
+    Mutation("rules/ipc.py", "predict(changed=reached)", "predict()", ON_FAMILY + " together"),
+    Mutation("rules/zil.py", "step=1.0", "step=0.9", ON_FAMILY + " zil_is_backprop"),
 )
 
 

@@ -1,4 +1,4 @@
-"""pcx (Pinchetti et al. 2025): predictive coding in JAX, all steps of a batch in one compiled call."""
+"""pcx (Pinchetti et al. 2025): predictive coding in JAX, a whole training step compiled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from experiments.peers import Peer
 from neurosim.network import Network
 from neurosim.predictive_coding import Inference
 
-DISTRIBUTION = "pcx"
+REQUIRES = "pcx"
 
 
 def made(network: Network, inference: Inference, eta: float) -> Peer:

@@ -5,7 +5,9 @@ import pytest
 
 from neurosim.errors import ConfigError, InputError, NumericalError
 from neurosim.network import Network, NetworkConfig
-from neurosim.predictive_coding import Inference, Settling, losers, settle, stable_step
+from neurosim.online_inference import Room
+from neurosim.predictive_coding import Inference, Settling, settle, stable_step
+from neurosim.settling import losers
 
 ACTIVATIONS = ("tanh", "relu", "sigmoid", "leaky_relu", "linear")
 LOSSES = ("mse", "cross_entropy")
@@ -212,7 +214,7 @@ def test_only_the_most_active_stay_active():
 def test_units_that_lose_are_pulled_by_their_prediction_alone():
     network, x, y = made((6, 20, 4), activation="tanh")
     state = Settling(network, x, y, Inference(1, 0.25, active=0.1))
-    before, mu = state.values[1].copy(), state.means[0] + network.biases[0]
+    before, mu = state.values[1].copy(), network.forward(x).drives[0]
     lost = state.activities[1] == 0
     state.move()
     np.testing.assert_array_equal(state.values[1][lost], before[lost])
@@ -241,3 +243,44 @@ def test_single_precision_is_double_precision_to_rounding(n):
 def test_impossible_settings_are_refused(field, value):
     with pytest.raises(ConfigError, match=rf"Inference\.{field}: expected"):
         Inference(**{field: value})
+
+
+@pytest.mark.parametrize("sizes", [(6, 4), (6, 8, 4), (6, 8, 7, 8, 7, 4)])
+def test_one_sample_settles_as_the_formulas_at_any_depth(sizes):
+    network, x, y = made(sizes, n=1, activation="relu", loss="mse")
+    inference = Inference(n_steps=9, step=0.3)
+    same(settle(network, x, y, inference), reference(network, x, y, inference))
+
+
+def test_units_that_become_active_on_the_way_are_read_from_then_on():
+    """More of them than there is room for beside the columns of those that were active."""
+    network, x, y = made((6, 30, 120, 4), n=1, activation="relu", loss="mse")
+    network.biases[0][:] = 1
+    network.weights[1][:] = np.abs(network.weights[1])
+    drive = network.forward(x).drives[1][0]
+    network.biases[1] -= drive + 1e-6
+    network.biases[1][:8] += 0.1
+    network.weights[2][:, :8] = 0.5
+    y[:] = 5
+    inference = Inference(n_steps=10, step=0.05)
+    found = settle(network, x, y, inference)
+    before = int((network.forward(x).activities[2] > 0).sum())
+    assert before == 8 and (found.activities[2] > 0).sum() > before + before // 8 + 16
+    same(found, reference(network, x, y, inference))
+
+
+def test_one_sample_settles_in_the_same_room_again_and_nothing_is_left_over():
+    network, x, y = made(n=4, activation="relu", loss="mse")
+    room = Room(network)
+    for k in (0, 1, 2, 3, 0):
+        one = slice(k, k + 1)
+        found = settle(network, x[one], y[one], Inference(), room=room)
+        same(found, reference(network, x[one], y[one], Inference()))
+        assert found.errors[0].base is not None and np.shares_memory(found.errors[0], room.units)
+
+
+def test_one_sample_that_diverges_is_named_too():
+    network, x, y = made(n=1, activation="linear", loss="mse")
+    expected = pytest.raises(NumericalError, match=r"at step \d+ of inference in layer \d")
+    with np.errstate(all="ignore"), expected:  # Interpreted, NumPy warns of the overflow.
+        settle(network, x, y, Inference(3000, 3 * stable_step(network)))

@@ -194,6 +194,29 @@ def test_products_are_counted_and_those_left_out_are_not():
     assert cost.multiply_adds == len(x) * (forward + inference + forward) + forward
 
 
+@pytest.mark.parametrize("kind", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("n", [1, 6])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_step_in_place_is_a_step_along_the_direction(kind, n, bias):
+    """With and without someone who looks on; decay, a nudge and a rate are in it."""
+    nets = []
+    for watched in (True, False):
+        network, x, y = made(n=n, bias=bias)
+        optimiser = Optimiser(kind, eta=0.1, decay=0.01)
+        learner = PC(optimiser=optimiser, inference=Inference(6, 0.2, nudge=0.5))
+        memory = learner.begin(network, np.random.default_rng(0))
+        memory.tap = (lambda *signal: None) if watched else None
+        with counting() as cost:
+            for _ in range(3):
+                report = learner.step(network, memory, x, y, 0.7)
+        nets.append((network, report.loss, cost.as_dict()))
+    (one, loss, cost), (other, loss_of_other, cost_of_other) = nets
+    for ours, theirs in zip(one.state.values(), other.state.values(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-13)
+    assert loss == pytest.approx(loss_of_other) and cost == cost_of_other
+    assert apart(one.weights, made(n=n, bias=bias)[0].weights).min() > 1e-3
+
+
 @pytest.mark.parametrize("name", ["pc", "ipc", "zil", "prospective"])
 def test_synapses_learn_from_the_signals_they_are_shown(name):
     """A tap that silences an error neuron, or a presynaptic cell, stops its synapses alone."""

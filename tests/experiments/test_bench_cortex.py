@@ -1,0 +1,85 @@
+"""The benchmark of the cortex: sides that compute the same are compared, absent ones are named."""
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+
+from experiments import peers
+from experiments.__main__ import main
+from experiments.benchmarks import cortex
+from neurosim.network import Network, NetworkConfig
+from neurosim.optimisers import Optimiser
+from neurosim.predictive_coding import Inference
+from rules.backprop import Backprop
+from rules.pc import PredictiveCoding
+
+INSTALLED = [name for name, there in peers.known().items() if there]
+
+
+def test_peers_are_found_by_listing_the_folder():
+    assert {"pcx", "torch_pc", "torch_bp"} <= set(peers.known())
+    assert {"torch_pc", "torch_bp"} <= set(INSTALLED)
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_a_peer_computes_what_it_is_compared_for(name, loss, activation):
+    if loss not in peers.losses(name):
+        pytest.skip(f"{name} does not know {loss}")
+    rng = np.random.default_rng(0)
+    network = Network(NetworkConfig((12, 9, 8, 4), activation, loss), rng)
+    x = rng.normal(size=(5, 12)).astype(np.float32)
+    y = np.eye(4, dtype=np.float32)[rng.integers(0, 4, 5)]
+    inference, eta = Inference(6, 0.2), 0.05
+    peer = peers.made(name, network, inference, eta)
+    begin = network.copy()
+    optimiser = Optimiser(eta=eta)
+    learner = (
+        Backprop(optimiser=optimiser)
+        if "backprop" in peers.differs(name)
+        else PredictiveCoding(optimiser=optimiser, inference=inference)
+    )
+    memory = learner.begin(network, rng)
+    for _ in range(3):
+        peer.step(x, y)
+        learner.step(network, memory, x, y, 1.0)
+    for ours, theirs, old in zip(network.weights, peer.weights(), begin.weights, strict=True):
+        assert np.abs(ours - old).max() > 1e-3
+        np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.compiled
+def test_sides_are_measured_on_the_same_step(tmp_path, capsys):
+    target = tmp_path / "bench.json"
+    settings = [
+        "widths=16", "batches=1,8", "against=torch_pc,torch_bp,pcx", "repeats=3",
+        "scale_widths=16,32", "scale_depths=2,3",
+    ]  # fmt: skip
+    assert main(["bench", "cortex", *settings, "--json", str(target)]) == 0
+    values, said = json.loads(target.read_text()), capsys.readouterr().out
+    for batch in (1, 8):
+        place = f"16_{batch}"
+        assert values[f"apart_torch_pc_{place}"] < cortex.SAME
+        assert values[f"neurosim_seconds_{place}"] > 0
+        assert values[f"speedup_torch_pc_{place}"] > 0
+        assert 0 < values[f"sgemm_share_{place}"] < 1
+        assert 1 <= values[f"n_steps_same_energy_{place}"] <= 20
+    assert values["sgemm_flops_per_second"] > 1e9
+    assert {"slope_width", "slope_depth"} <= set(values)
+    assert values["bytes_per_parameter_width_32"] > 4
+    assert "| torch pc |" in said and "share of the sgemm peak" in said
+    if importlib.util.find_spec("pcx") is None:
+        assert "pcx: absent" in said
+
+
+def test_fewer_steps_come_as_far_down():
+    task = cortex.Task(cortex.Config(), (32, 32), 4)
+    less = task.fewer()
+    ends = [
+        cortex.settle(task.network, task.x, task.y, inference, record=True).energies[-1].mean()
+        for inference in (task.inference, less)
+    ]
+    assert less.n_steps < task.inference.n_steps and ends[1] <= ends[0]

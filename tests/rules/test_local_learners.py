@@ -1,0 +1,485 @@
+"""Learners of local rules against closed forms, autograd and what they are limits of."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from neurosim.errors import ConfigError
+from neurosim.learner import Memory
+from neurosim.network import Network, NetworkConfig
+from neurosim.optimisers import Moments, Optimiser
+from rules.backprop import Backprop
+from rules.difference_target_propagation import DifferenceTargetPropagation, inverse_drive
+from rules.direct_feedback_alignment import DirectFeedbackAlignment
+from rules.equilibrium_propagation import EquilibriumPropagation, Phase
+from rules.feedback_alignment import FeedbackAlignment
+from rules.forward_forward import ForwardForward, normalised, wrong_labels
+from rules.sign_symmetry import MAGNITUDES, SignSymmetry, feedback
+from rules.softhebb import SoftHebb
+from rules.softhebb_layers import SoftHebbLayers, unit
+
+
+def made(sizes=(5, 7, 6, 3), seed=0, **settings):
+    settings = {"activation": "tanh", "dtype": "float64", **settings}
+    rng = np.random.default_rng(seed)
+    network = Network(NetworkConfig(sizes, **settings), rng)
+    for bias in network.biases:
+        bias[:] = 0.3 * rng.normal(size=bias.shape)
+    return network, rng
+
+
+def samples(network, rng, n=8):
+    sizes = network.config.sizes
+    return rng.normal(size=(n, sizes[0])), np.eye(sizes[-1])[rng.integers(0, sizes[-1], size=n)]
+
+
+def flat(direction):
+    return np.concatenate([a.ravel() for a in (*direction.weights, *direction.biases)])
+
+
+def distance(one, other):
+    return np.linalg.norm(one - other) / np.linalg.norm(other)
+
+
+# Feedback
+
+
+def test_direct_feedback_alignment_is_feedback_alignment_with_one_hidden_layer():
+    network, rng = made((5, 7, 3), activation="relu")
+    x, y = samples(network, rng)
+    direct, stepwise = DirectFeedbackAlignment(), FeedbackAlignment()
+    memory = direct.begin(network, np.random.default_rng(1))
+    other = stepwise.begin(network, np.random.default_rng(1))
+    np.testing.assert_array_equal(memory.arrays["feedback/1"], other.arrays["feedback/1"])
+    one = direct.direction(network, memory, x, y)
+    np.testing.assert_allclose(
+        flat(one), flat(stepwise.direction(network, other, x, y)), rtol=1e-12
+    )
+    assert np.abs(one.weights[0]).max() > 1e-3
+
+
+def test_direct_feedback_through_the_weights_above_is_the_gradient_of_a_linear_net():
+    """Where nothing is bent, ``B_l = W_L ... W_{l+1}`` carries what backpropagation would bring."""
+    network, rng = made(activation="linear")
+    x, y = samples(network, rng)
+    learner = DirectFeedbackAlignment()
+    memory = learner.begin(network, rng)
+    memory.arrays["feedback/2"] = network.weights[2]
+    memory.arrays["feedback/1"] = network.weights[2] @ network.weights[1]
+    true = Backprop().direction(network, Backprop().begin(network, rng), x, y)
+    np.testing.assert_allclose(
+        flat(learner.direction(network, memory, x, y)), flat(true), rtol=1e-10
+    )
+
+
+@pytest.mark.parametrize("magnitudes", MAGNITUDES)
+def test_sign_symmetry_sends_errors_back_through_the_signs_of_the_weights(magnitudes):
+    network, rng = made()
+    learner = SignSymmetry(magnitudes=magnitudes)
+    memory = learner.begin(network, rng)
+    x, y = samples(network, rng)
+    seen = []
+    for _ in range(2):
+        before = {k: np.array(v) for k, v in memory.arrays.items()}
+        learner.learn(network, memory, x, y, rate=5.0)
+        for layer in (1, 2):
+            back = feedback(network, memory, layer)
+            np.testing.assert_array_equal(np.sign(back), np.sign(network.weights[layer]))
+        seen.append(all(np.array_equal(before[k], memory.arrays[k]) for k in before))
+    assert seen == [magnitudes != "batchwise"] * 2  # Only these are drawn anew.
+    sizes = np.abs(feedback(network, memory, 1))
+    # Of the mean square of fresh weights, 2 / (7 + 6): 42 numbers, four standard errors.
+    assert (sizes**2).mean() == pytest.approx(2 / 13, rel=4 * 0.9 / np.sqrt(42))
+    assert (np.ptp(sizes) == 0) == (magnitudes == "uniform")
+
+
+def test_sign_symmetry_with_the_magnitudes_of_the_weights_is_backprop():
+    network, rng = made()
+    x, y = samples(network, rng)
+    learner = SignSymmetry(magnitudes="fixed")
+    memory = learner.begin(network, rng)
+    for layer in (1, 2):
+        memory.arrays[f"magnitudes/{layer}"] = np.abs(network.weights[layer])
+    true = Backprop().direction(network, Backprop().begin(network, rng), x, y)
+    np.testing.assert_allclose(
+        flat(learner.direction(network, memory, x, y)), flat(true), rtol=1e-12
+    )
+
+
+# Targets
+
+
+def orthogonal(network, rng):
+    for w in network.weights[1:-1]:
+        w[:] = np.linalg.qr(rng.normal(size=w.shape))[0]
+
+
+def with_inverses(learner, network, rng, inverse):
+    memory = learner.begin(network, rng)
+    for layer in range(1, network.n_layers - 1):
+        memory.arrays[f"inverse/{layer}"][:] = inverse(network.weights[layer])
+    return memory
+
+
+def shown_errors(learner, network, memory, x, y):
+    """Return what each layer misses over the step's length, ``(t_l - h_l) / eta_t`` (linear)."""
+    errors = {}
+
+    def tap(signal, layer, values):
+        if signal == "error neuron":
+            errors[layer] = values.copy()
+
+    memory.tap = tap
+    learner.direction(network, memory, x, y)
+    memory.tap = None
+    return errors
+
+
+def test_targets_through_exact_inverses_are_reached_exactly_and_are_gauss_newton_steps():
+    """On an invertible linear net ``f_l(t_{l-1}) = t_l``, so ``t_{l-1} - h = W^{-1} (t_l - h)``."""
+    network, rng = made((5, 6, 6, 6, 3), activation="linear")
+    x, y = samples(network, rng)
+    learner = DifferenceTargetPropagation(target_step=0.3)
+    memory = with_inverses(learner, network, rng, np.linalg.inv)
+    errors = shown_errors(learner, network, memory, x, y)
+    for layer in (0, 1):
+        np.testing.assert_allclose(errors[layer] @ network.weights[layer + 1].T, errors[layer + 1])
+    at_output = y - network.forward(x).activities[-1]
+    np.testing.assert_allclose(errors[2], at_output @ network.weights[3])
+    assert np.abs(errors[0]).max() > 1e-2
+
+
+def test_targets_through_orthogonal_weights_are_the_gradient():
+    network, rng = made((5, 6, 6, 6, 3), activation="linear")
+    orthogonal(network, rng)
+    x, y = samples(network, rng)
+    learner = DifferenceTargetPropagation()
+    memory = with_inverses(learner, network, rng, lambda w: w.T)
+    true = Backprop().direction(network, Backprop().begin(network, rng), x, y)
+    np.testing.assert_allclose(
+        flat(learner.direction(network, memory, x, y)), flat(true), rtol=1e-9
+    )
+
+
+def test_the_difference_takes_out_what_an_inverse_gets_wrong():
+    """A layer whose target is its activity asks nothing below, however bad its inverse is."""
+    network, rng = made()
+    learner = DifferenceTargetPropagation()
+    memory = learner.begin(network, rng)
+    x, _ = samples(network, rng)
+    said = network.forward(x).activities[-1]
+    np.testing.assert_allclose(flat(learner.direction(network, memory, x, said)), 0, atol=1e-15)
+
+
+def test_inverses_learn_to_bring_back_the_layer_below():
+    network, rng = made((5, 6, 8, 3))
+    learner = DifferenceTargetPropagation(noise=0.05, inverse=Optimiser("adam", eta=0.01))
+    memory = learner.begin(network, rng)
+    x, y = samples(network, rng, 64)
+    h = network.forward(x).activities
+
+    def missed():
+        back = np.tanh(inverse_drive(network, memory, 1, h[2]))
+        return np.square(back - h[1]).sum() / np.square(h[1]).sum()
+
+    before = missed()
+    for _ in range(500):
+        learner.direction(network, memory, x, y)
+    # A tanh of a sum cannot undo a tanh of a sum altogether.
+    assert before > 0.5 and missed() < 0.1
+
+
+# Equilibria
+
+
+def equilibrium_gradient(network, x, y, n_steps=300):
+    """Return the way down the loss of the free equilibrium, by autograd through the relaxation."""
+    weights = [torch.tensor(w, requires_grad=True) for w in network.weights]
+    biases = [torch.tensor(b, requires_grad=True) for b in network.biases]
+    f = {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "relu": lambda z: z.clamp(0, 1)}
+    f = f[network.config.activation]
+    first, targets = torch.tensor(x) @ weights[0].T + biases[0], torch.tensor(y)
+    one = f(first)
+    two = f(one @ weights[1].T + biases[1])
+    for _ in range(n_steps):
+        up = one @ weights[1].T + biases[1]
+        if network.config.loss == "mse":  # The output talks back in the free phase, too.
+            up = up + (two @ weights[2].T + biases[2]) @ weights[2]
+        two = f(up)
+        one = f(first + two @ weights[1])
+    out = two @ weights[2].T + biases[2]
+    if network.config.loss == "mse":
+        losses = 0.5 * (targets - out).square().sum(dim=1)
+    else:
+        losses = -(targets * torch.log_softmax(out, dim=1)).sum(dim=1)
+    losses.mean().backward()
+    return -np.concatenate([p.grad.numpy().ravel() for p in (*weights, *biases)])
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+@pytest.mark.parametrize(("centred", "order"), [(True, 2), (False, 1)])
+def test_the_contrast_of_phases_tends_to_the_gradient_at_the_equilibrium(
+    loss, activation, centred, order
+):
+    """Laborieux et al. (2021): an error of beta squared for both ways, of beta for one."""
+    network, rng = made(activation=activation, loss=loss)
+    x, y = samples(network, rng)
+    true = equilibrium_gradient(network, x, y)
+    betas, errors = np.array([0.04, 0.02, 0.01]), []
+    for beta in betas:
+        learner = EquilibriumPropagation(beta=beta, n_free=200, n_nudged=200, centred=centred)
+        found = learner.direction(network, learner.begin(network, rng), x, y)
+        errors.append(distance(flat(found), true))
+    slopes = np.diff(np.log(errors)) / np.diff(np.log(betas))
+    # The next term of the series is smaller by beta or beta squared.
+    np.testing.assert_allclose(slopes, order, atol=0.1)
+    assert errors[-1] < (0.02 if centred else 0.1)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
+@pytest.mark.parametrize("nudge", [0.0, 0.3, -0.3])
+def test_no_sweep_raises_the_energy(activation, nudge):
+    network, rng = made(activation=activation, loss="mse")
+    x, y = samples(network, rng)
+    learner = EquilibriumPropagation()
+    phase = Phase(network.drive(0, x), [0.5 * rng.random((8, n)) for n in (7, 6, 3)])
+    energies = [learner.energy(network, phase, y, nudge)]
+    for _ in range(8):
+        learner._sweep(network, phase, 1, y, np.full((8, 1), nudge))
+        energies.append(learner.energy(network, phase, y, nudge))
+    changes = np.diff(energies, axis=0)
+    assert changes.max() < 1e-9 * np.abs(energies).max()
+    assert changes.min() < -0.01
+
+
+def test_states_at_rest_obey_their_equation():
+    network, rng = made(loss="mse")
+    x, _ = samples(network, rng)
+    one, two, out = EquilibriumPropagation(n_free=300).settle(network, x).states
+    (w1, w2, w3), (b1, b2, b3) = network.weights, network.biases
+    np.testing.assert_allclose(one, np.tanh(x @ w1.T + b1 + two @ w2), atol=1e-9)
+    np.testing.assert_allclose(two, np.tanh(one @ w2.T + b2 + out @ w3), atol=1e-9)
+    np.testing.assert_allclose(out, two @ w3.T + b3, atol=1e-9)
+
+
+def test_the_product_with_the_clamped_input_is_computed_once():
+    network, rng = made((50, 7, 6, 3))
+    x, y = samples(network, rng)
+    learner = EquilibriumPropagation(n_free=9, n_nudged=4)
+    learner.direction(network, learner.begin(network, rng), x, y)
+    upper = 7 * 6 + 6 * 3
+    # The input's matrix: once forward, once for its change. Others: both ways, in every sweep.
+    others = network.ledger.multiply_adds / 8 - 2 * 50 * 7
+    assert upper < others < upper * 2 * (9 + 2 * 4 + 3)
+
+
+# Forward-forward
+
+
+def torch_losses(learner, network, x, labels, wrong):
+    """Return parameters, and each layer's loss with the input from below held fixed."""
+    weights = [torch.tensor(w, requires_grad=True) for w in network.weights]
+    biases = [torch.tensor(b, requires_grad=True) for b in network.biases]
+    f = {"relu": torch.relu, "tanh": torch.tanh}[network.config.activation]
+    n, n_out = len(x), network.config.sizes[-1]
+    blocks = []
+    for classes in (labels, wrong):
+        block = x.copy()
+        block[:, :n_out] = learner.amplitude * np.eye(n_out)[classes]
+        blocks.append(block)
+    pre = torch.tensor(np.concatenate(blocks))
+    total = torch.zeros((), dtype=torch.float64)
+    for w, b in zip(weights[:-1], biases[:-1], strict=True):
+        h = f(pre @ w.T + b)
+        logit = learner.steepness * (h.square().mean(1) - learner.threshold)
+        real = torch.cat([torch.ones(n), torch.zeros(n)]).double()
+        judged = torch.nn.functional.binary_cross_entropy_with_logits
+        total = total + judged(logit, real, reduction="sum") / n
+        pre = (h / h.square().mean(1, keepdim=True).sqrt()).detach()
+    return weights, biases, total
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_each_layer_of_forward_forward_climbs_the_likelihood_of_its_own_goodness(activation):
+    network, rng = made((6, 9, 8, 3), activation=activation)
+    x, y = samples(network, rng)
+    learner = ForwardForward(steepness=6.0, threshold=0.3, amplitude=2.0)
+    memory = learner.begin(network, np.random.default_rng(5))
+    found = learner.direction(network, memory, x, y)
+    labels = y.argmax(axis=1)
+    memory = learner.begin(network, np.random.default_rng(5))
+    wrong = wrong_labels(np.ones_like(y), labels, memory)
+    weights, biases, loss = torch_losses(learner, network, x, labels, wrong)
+    loss.backward()
+    for layer in (0, 1):  # To 1e-8, which keeps silent layers from a division by 0.
+        np.testing.assert_allclose(found.weights[layer], -weights[layer].grad, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(found.biases[layer], -biases[layer].grad, rtol=1e-5, atol=1e-7)
+        assert np.abs(found.weights[layer]).max() > 1e-3
+    readout = network.losses(learner.read_out(network, x), y).mean()
+    assert found.losses.mean() == pytest.approx(loss.item() + readout, rel=1e-6)
+
+
+def test_the_answer_of_forward_forward_is_the_goodness_with_each_label():
+    network, rng = made((6, 9, 8, 3), activation="relu")
+    x, _ = samples(network, rng)
+    learner = ForwardForward(amplitude=2.0)
+    found = learner.output(network, learner.begin(network, rng), x, batch=3)
+    for label in range(3):
+        h = np.concatenate([np.tile(2.0 * np.eye(3)[label], (8, 1)), x[:, 3:]], axis=1)
+        h = np.maximum(h @ network.weights[0].T + network.biases[0], 0)
+        h /= np.sqrt(np.square(h).mean(axis=1, keepdims=True))
+        h = np.maximum(h @ network.weights[1].T + network.biases[1], 0)
+        np.testing.assert_allclose(found[:, label], np.square(h).mean(axis=1), rtol=1e-6)
+
+
+def test_hard_labels_tell_lower_layers_of_the_weights_above_and_are_declared():
+    assert "transposed forward weights" not in ForwardForward().needs
+    assert "transposed forward weights" in ForwardForward(negatives="hard").needs
+    with pytest.raises(ConfigError, match="readout"):
+        ForwardForward(negatives="hard", readout=False)
+
+
+def test_wrong_labels_are_wrong_and_come_as_often_as_their_chances_say():
+    _, rng = made()
+    memory = Memory(Moments(Optimiser("sgd"), []), rng=rng)
+    labels = rng.integers(0, 4, size=20_000)
+    drawn = wrong_labels(np.tile([1.0, 1.0, 1.0, 5.0], (20_000, 1)), labels, memory)
+    assert (drawn != labels).all()
+    share = (drawn[labels == 0] == 3).mean()
+    # Five parts of seven, from some 5,000 draws: four standard errors.
+    assert share == pytest.approx(5 / 7, abs=4 * np.sqrt(5 / 7 * 2 / 7 / 5000))
+
+
+def test_forward_forward_never_passes_the_length_of_an_activity_on():
+    _, rng = made()
+    h = rng.random((4, 9))
+    np.testing.assert_allclose(normalised(h), normalised(7 * h), rtol=1e-6)
+    np.testing.assert_array_equal(normalised(np.zeros((2, 3))), 0)
+
+
+# SoftHebb
+
+
+def test_softhebb_rests_where_weights_are_normalised_means_of_what_their_cells_win():
+    """``E[p_k (x - u_k w_k)] = 0``, hence ``w_k = E[p_k x] / |E[p_k x]|``."""
+    network, rng = made((8, 5, 3), activation="relu")
+    causes = np.eye(8)[[0, 3, 6]]
+    x = unit(causes[rng.integers(0, 3, size=40)] + 0.2 * rng.random((40, 8)))
+    y = np.eye(3)[rng.integers(0, 3, size=40)]
+    optimiser = Optimiser("sgd", eta=1.0)
+    learner = SoftHebbLayers(optimiser=optimiser, temperature=0.1, adaptation=0.0)
+    memory = learner.begin(network, rng)
+    for _ in range(2000):
+        learner.learn(network, memory, x, y)
+    w = network.weights[0]
+    means = learner.shares(x @ w.T, np.full(5, 0.2)).T @ x
+    np.testing.assert_allclose(w, means / np.linalg.norm(means, axis=1, keepdims=True), atol=1e-6)
+    # Cells have come to differ: some stand for one cause, some for another.
+    assert len(set((w @ causes.T).argmax(axis=1))) > 1
+
+
+def test_a_softhebb_direction_is_the_sum_of_the_synaptic_rule_over_samples():
+    network, rng = made((8, 5, 4, 3), activation="relu")
+    x, y = samples(network, rng)
+    learner = SoftHebbLayers()
+    memory = learner.begin(network, rng)
+    for name, average in memory.arrays.items():
+        average[:] = 0.1 * rng.random(average.shape)
+        if name.startswith("use/"):
+            average /= average.sum()
+    kept = {name: average.copy() for name, average in memory.arrays.items()}
+    found = learner.direction(network, memory, x, y)
+    h = x
+    for layer in (0, 1):
+        pre = h - kept[f"usual/{layer}"]
+        pre /= np.linalg.norm(pre, axis=1, keepdims=True)
+        u = pre @ network.weights[layer].T
+        e = np.exp(u / learner.temperature) / kept[f"use/{layer}"]
+        p = e / e.sum(axis=1, keepdims=True)
+        rule = [
+            SoftHebb.reference(pre[k], p[k], u[k], network.weights[layer], 1.0) for k in range(8)
+        ]
+        np.testing.assert_allclose(found.weights[layer], np.mean(rule, axis=0), atol=1e-7)
+        assert np.abs(found.weights[layer]).max() > 1e-3
+        h = np.maximum(u - u.mean(axis=1, keepdims=True), 0)
+    pre = h - kept["usual/2"]
+    pre /= np.linalg.norm(pre, axis=1, keepdims=True)
+    output = network.output(pre @ network.weights[2].T + network.biases[2])
+    readout = learner.readout_rate * (y - output).T @ pre / 8
+    np.testing.assert_allclose(found.weights[2], readout, atol=1e-6)
+    said = learner.output(network, Memory(memory.moments, kept), x, batch=3)
+    np.testing.assert_allclose(said, output, atol=1e-6)
+
+
+def test_homeostasis_lets_every_softhebb_cell_win():
+    """Without it, one cell that lies nearest wins all there is; the mean use tends to 1 / n."""
+    won = {}
+    for adaptation in (0.0, 0.01):
+        network, rng = made((8, 10, 3), activation="relu")
+        x = 1 + 0.5 * rng.random((300, 8))
+        y = np.eye(3)[rng.integers(0, 3, size=300)]
+        learner = SoftHebbLayers(temperature=0.05, adaptation=adaptation)
+        memory = learner.begin(network, rng)
+        for k in range(0, 3000, 10):
+            chosen = np.arange(k, k + 10) % 300
+            learner.learn(network, memory, x[chosen], y[chosen])
+        pre = unit(x - memory.arrays["usual/0"])
+        share = learner.shares(pre @ network.weights[0].T, memory.arrays["use/0"])
+        won[adaptation] = len(set(share.argmax(axis=1)))
+    assert won[0.01] == 10 > won[0.0]
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        (SignSymmetry, {"magnitudes": "unifrom"}),
+        (DifferenceTargetPropagation, {"target_step": 0.0}),
+        (DifferenceTargetPropagation, {"noise": -1.0}),
+        (EquilibriumPropagation, {"beta": 1.0}),
+        (EquilibriumPropagation, {"beta": float("nan")}),
+        (EquilibriumPropagation, {"n_free": 0}),
+        (EquilibriumPropagation, {"ceiling": 0.0}),
+        (ForwardForward, {"threshold": 0.0}),
+        (ForwardForward, {"negatives": "soft"}),
+        (SoftHebbLayers, {"temperature": 0.0}),
+        (SoftHebbLayers, {"readout_rate": float("inf")}),
+        (SoftHebbLayers, {"adaptation": -0.1}),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_by_name(kind, settings):
+    with pytest.raises(ConfigError, match=f"{kind.__name__}.{next(iter(settings))}"):
+        kind(**settings)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        (EquilibriumPropagation, {"activation": "linear"}),
+        (ForwardForward, {"sizes": (3, 5, 3)}),
+        (ForwardForward, {"sizes": (8, 3)}),
+        (ForwardForward, {"sizes": (8, 5, 1)}),
+    ],
+)
+def test_networks_on_which_a_learner_is_not_defined_are_refused(kind, settings):
+    network, rng = made(**settings)
+    with pytest.raises(ConfigError, match=kind.__name__):
+        kind().begin(network, rng)
+
+
+def test_what_learns_beside_the_network_is_part_of_the_state():
+    network, rng = made((5, 6, 8, 3))
+    learner = DifferenceTargetPropagation(inverse=Optimiser("adam", eta=0.01))
+    memory = learner.begin(network, rng)
+    kept = set(memory.state)
+    assert {"inverse/1", "inverse_bias/1", "inverse_moments/1/moments/0/1"} <= kept
+    plain = dataclasses.replace(learner, inverse=Optimiser("sgd", eta=0.01))
+    bare = plain.begin(network, rng)
+    more = learner.state_bytes_per_synapse(network, memory)
+    less = plain.state_bytes_per_synapse(network, bare)
+    assert more - less == pytest.approx(2 * 8 * (6 * 8 + 6) / network.n_synapses)
