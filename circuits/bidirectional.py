@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosim import network as networks
 from neurosim.errors import ConfigError, InputError, NumericalError, nearest_name
-from neurosim.network import ACTIVATIONS
 from neurosim.optimisers import Moments, Optimiser
-from neurosim.predictive_coding import losers
+from neurosim.settling import losers
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
@@ -65,7 +65,7 @@ class BidirectionalConfig:
                 "write for example (784, 512, 10)",
             )  # fmt: skip
         for name, value, known in (
-            ("activation", self.activation, tuple(ACTIVATIONS)),
+            ("activation", self.activation, tuple(networks.ACTIVATIONS)),
             ("dtype", self.dtype, ("float32", "float64")),
         ):
             if value not in known:
@@ -153,7 +153,7 @@ class BidirectionalNetwork:
 
     def __init__(self, config: BidirectionalConfig, rng: np.random.Generator) -> None:
         self.config, self.dtype = config, np.dtype(config.dtype)
-        self.function = ACTIVATIONS[config.activation]
+        self.function = networks.ACTIVATIONS[config.activation]
         pairs = list(zip(config.sizes[:-1], config.sizes[1:], strict=True))
         self.up = [self._drawn(above, below, rng) for below, above in pairs]
         self.down = [self._drawn(below, above, rng) for below, above in pairs]

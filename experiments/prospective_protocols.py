@@ -15,6 +15,7 @@ from neurosim.errors import NumericalError
 from neurosim.hdf5 import Arrays
 from neurosim.learner import Learner
 from neurosim.network import Initial, Network, NetworkConfig
+from neurosim.online_inference import Room
 from neurosim.optimisers import Optimiser
 from neurosim.predictive_coding import Inference, Settled
 from neurosim.randomness import Streams
@@ -243,10 +244,12 @@ class PaperProspective(ProspectiveConfiguration):
 
     discount: float = 0.5
 
-    def settle(self, network: Network, x: Array, y: Array | None) -> Settled:
+    def settle(
+        self, network: Network, x: Array, y: Array | None, room: Room | None = None
+    ) -> Settled:
         """Let value nodes settle, as `neurosim.fused_inference.settle`."""
         if y is None:
-            return super().settle(network, x, y)
+            return super().settle(network, x, y, room)
         steps, rate = self.inference.n_steps, self.inference.step
         return fused_inference.settle(network, x, y, steps, rate, self.discount)
 

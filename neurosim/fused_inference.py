@@ -26,9 +26,10 @@ _P = (
 )  # fmt: skip
 _Q = (4.89352518554385e-03, 2.26843463243900e-03, 1.18534705686654e-04, 1.19825839466702e-06)
 _SATURATED = 7.90531110763549805
-_KINDS = ("linear", "relu", "leaky_relu", "tanh", "sigmoid")
+_SMOOTH = {"tanh": 1, "sigmoid": 2}
+_SLOPES = {"linear": 1.0, "relu": 0.0, "leaky_relu": LEAK}  # Below 0.
 _LANES = 16  # Float32 numbers of a 512-bit register.
-_LINEAR, _RELU, _LEAKY, _TANH, _SIGMOID = range(5)
+_TANH, _SIGMOID = 1, 2
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath=_FAST)
@@ -53,10 +54,13 @@ def _tanh(z, out):
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath=_FAST)
-def _activities(kind, v, h, slope):
-    """Write f(v) and f'(v) of all units of a layer, ``(n_units, n_samples)``."""
+def _activities(kind, below, v, h, slope):
+    """Write f(v) and f'(v) of all units of a layer, ``(n_units, n_samples)``.
+
+    `below` is the slope below 0 of the transfer functions that have one there.
+    """
     real = v.dtype.type
-    one, half, leak = real(1), real(0.5), real(LEAK)
+    one, half = real(1), real(0.5)
     for i in range(v.shape[0]):
         if kind == _SIGMOID:
             for b in range(v.shape[1]):
@@ -71,7 +75,6 @@ def _activities(kind, v, h, slope):
             for b in range(v.shape[1]):
                 slope[i, b] = one - h[i, b] * h[i, b]
         else:
-            below = one if kind == _LINEAR else (leak if kind == _LEAKY else real(0))
             for b in range(v.shape[1]):
                 s = one if v[i, b] > 0 else below
                 slope[i, b] = s
@@ -99,7 +102,7 @@ def _add_product(out, w, h, sign):
 
 @numba.njit(cache=True, error_model="numpy", fastmath=_FAST)
 def _settle(
-    drive, target, n_samples, weights, biases, sizes, n_steps, rate, discount, kind,
+    drive, target, n_samples, weights, biases, sizes, n_steps, rate, discount, kind, below_zero,
     v, h, slope, e, first_error, energies,
 ):  # fmt: skip
     """Descend the energy; rows are units of the layers one after the other, columns samples.
@@ -150,7 +153,7 @@ def _settle(
             if output and t == 0:
                 first_error[:] = e[at : at + m]
             if not output:
-                _activities(kind, v[rows], h[rows], slope[rows])
+                _activities(kind, below_zero, v[rows], h[rows], slope[rows])
             at += m
         energy = real(0)
         for k in range(n_samples):
@@ -212,6 +215,7 @@ def settle(
         raise ConfigError.expected(
             network, "loss", "'mse', a Gaussian output", network.config.loss, "write loss=mse"
         )
+    name = network.config.activation
     kind, real, n = network.dtype, network.dtype.type, len(x)
     width = n if n < 8 else -(-n // _LANES) * _LANES
     sizes = np.array(network.config.sizes[1:])
@@ -225,19 +229,21 @@ def settle(
     energies = np.empty((n_steps + 1, width), kind)
     _settle(
         drive, target, n, *_packed(network), sizes, n_steps, real(rate), real(discount),
-        _KINDS.index(network.config.activation), v, h, slope, e, first, energies,
+        _SMOOTH.get(name, 0), real(_SLOPES.get(name, 1.0)), v, h, slope, e, first, energies,
     )  # fmt: skip
     for layer in range(network.n_layers):
         network.count_products(layer, n, times=2 * n_steps + 1 if layer else 1)
     ends = np.cumsum(sizes)
     cut = [slice(end - m, end) for end, m in zip(ends, sizes, strict=True)]
     errors = [np.ascontiguousarray(e[rows, :n].T) for rows in cut]
+    first_output = y - first[:, :n].T
     return Settled(
         [x, *(np.ascontiguousarray(v[rows, :n].T) for rows in cut[:-1])],
         [x, *(np.ascontiguousarray(h[rows, :n].T) for rows in cut[:-1])],
         errors,
         y - errors[-1],
-        y - first[:, :n].T,
+        first_output,
+        network.losses(first_output, y).astype(np.float64),
         energies[:, :n].astype(np.float64),
         n_steps,
     )
