@@ -262,10 +262,10 @@ def plot(result: Result, axes: Axes) -> None:
             0.83 * width,
             0.68 * height,
         )
-        _panel(result, figure, axes.inset_axes(place), first=k == 0)
+        _panel(result, figure, axes.inset_axes(place), legend=k == min(1, len(figures) - 1))
 
 
-def _panel(result: Result, figure: str, axes: Axes, first: bool) -> None:
+def _panel(result: Result, figure: str, axes: Axes, legend: bool) -> None:
     settings = settings_of(result.config, figure)
     at = np.arange(len(settings))
     for rule, offset in zip(RULES, (-0.12, 0.12), strict=True):
@@ -294,5 +294,5 @@ def _panel(result: Result, figure: str, axes: Axes, first: bool) -> None:
     label(axes.yaxis, "test error")
     axes.xaxis.label.set_fontsize(8)
     axes.yaxis.label.set_fontsize(8)
-    if first:
-        axes.legend(fontsize=6)
+    if legend:
+        axes.legend(fontsize=6, loc="upper left")
