@@ -100,6 +100,7 @@ def run_jobs(
     shelf: Path | None = None,
     pack: Callable[[R], bytes] = pack_array,
     unpack: Callable[[bytes], R] = unpack_array,  # type: ignore[assignment]
+    clear: bool = True,
 ) -> list[R]:
     """Return ``[function(*job) for job in jobs]``, computed in processes.
 
@@ -123,6 +124,9 @@ def run_jobs(
         found by the next call. When all jobs are done they are thrown away.
     pack, unpack : callable
         How a result becomes the bytes of a file and is read again; for an array by default.
+    clear : bool
+        Whether results are thrown away when all jobs are done. If more jobs of the same run are to
+        follow, they stay, until `clear_jobs`.
 
     Raises
     ------
@@ -132,10 +136,8 @@ def run_jobs(
     if workers < 0:
         raise ConfigError.expected("run_jobs", "workers", "0 or more", workers, "take 0")
     kept = None if shelf is None else Shelf(shelf)
-    name = f"{function.__module__}.{function.__qualname__}"
-    places = [] if kept is None else [kept.place(name, job) for job in jobs]
+    places, costs = ([], []) if kept is None else _places(kept, function, jobs)
     results: dict[int, R] = {}
-    costs = [place.with_suffix(".cost") for place in places]
     for k, place in enumerate(places):
         found = kept.get(place, unpack) if kept is not None else None
         cost = kept.get(costs[k], _unpack_cost) if kept is not None else None
@@ -150,9 +152,26 @@ def run_jobs(
             kept.put(costs[k], pack_array(list(cost.as_dict().values())))
             kept.put(places[k], pack(result))
         tick()
-    if kept is not None:
+    if kept is not None and clear:
         kept.clear([*places, *costs])
     return [results[k] for k in range(len(jobs))]
+
+
+def clear_jobs(
+    function: Callable[..., object], jobs: Sequence[tuple[Any, ...]], shelf: Path
+) -> None:
+    """Throw the results of jobs away that `run_jobs` has left on a shelf."""
+    kept = Shelf(shelf)
+    places, costs = _places(kept, function, jobs)
+    kept.clear([*places, *costs])
+
+
+def _places(
+    kept: Shelf, function: Callable[..., object], jobs: Sequence[tuple[Any, ...]]
+) -> tuple[list[Path], list[Path]]:
+    name = f"{function.__module__}.{function.__qualname__}"
+    places = [kept.place(name, job) for job in jobs]
+    return places, [place.with_suffix(".cost") for place in places]
 
 
 def _computed(

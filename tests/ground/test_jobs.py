@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neurosim.errors import ConfigError
-from neurosim.jobs import Shelf, pack_array, run_jobs, unpack_array
+from neurosim.jobs import Shelf, clear_jobs, pack_array, run_jobs, unpack_array
 from neurosim.ledger import Ledger, counting
 
 
@@ -117,3 +117,13 @@ def spending(forbidden):
         return costly(number, forbidden)
 
     return spend
+
+
+def test_results_may_stay_for_the_next_jobs_of_a_run_until_they_are_cleared(tmp_path):
+    log, shelf = tmp_path / "log", tmp_path / "shelf"
+    jobs = [(k, str(log), -1) for k in range(3)]
+    run_jobs(noted, jobs[:2], 1, shelf=shelf, clear=False)
+    run_jobs(noted, jobs, 1, shelf=shelf, clear=False)
+    assert log.read_text().split() == ["0", "1", "2"]
+    clear_jobs(noted, jobs, shelf)
+    assert not list(shelf.rglob("*"))

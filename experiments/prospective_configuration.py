@@ -1,0 +1,298 @@
+"""Prospective configuration: predictive coding and backpropagation as Song et al. compare them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from experiments.childhood import DATA
+from experiments.comparison import check_names
+from experiments.prospective_protocols import FIGURES, Protocol, pretrained, protocol_of, trial
+from neurosim.errors import ConfigError
+from neurosim.hdf5 import Arrays
+from neurosim.jobs import clear_jobs, pack_arrays, run_jobs, unpack_arrays
+from neurosim.metrics import mean_interval
+from neurosim.plotting import label
+from neurosim.recorder import Recorder
+
+Errors = NDArray[np.float64]
+Point = tuple[str, float]
+
+RULES = ("PC", "BP")
+WITHIN = 0.015
+PUBLISHED: dict[str, Any] = json.loads((DATA / "published" / "song_2024.json").read_text("utf-8"))[
+    "figures"
+]
+_COLOURS = {"PC": "#0072B2", "BP": "#D55E00"}
+_AXIS = {
+    "batch_size": "samples a batch",
+    "learning_rate": "learning rate",
+    "data_size": "images a class",
+    "drift": "iterations between drifts",
+    "continual": "tasks taking turns",
+    "depth": "layers of weights",
+}
+
+
+def point_key(figure: str, setting: float, rule: str) -> str:
+    """Return the key of a point in ``--json``, such as ``batch_size_64_pc``."""
+    return f"{figure}_{setting:g}_{rule}".lower().replace(".", "_")
+
+
+expected = {
+    point_key(figure, setting, rule): (
+        float(value),
+        f"Song et al. (2024), Fig. {curves['figure']}, {rule}",
+    )
+    for figure, curves in PUBLISHED.items()
+    for rule in RULES
+    for setting, value in zip(curves["settings"], curves[rule], strict=True)
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Which curves, at how many seeds.
+
+    Parameters
+    ----------
+    figures : tuple of str
+        Of `FIGURES`. They need Fashion-MNIST, see `neurosim.datasets`.
+    settings : tuple of float
+        Of the figures' points only these; 0 for all.
+    seeds : tuple of int
+        Runs of each point at its best learning rate; of all learning rates in "learning_rate".
+    n_search : int
+        The first so many seeds run at every learning rate of the point's grid, the same grid for
+        both rules; the best by their mean is the point's.
+    n_iterations : int
+        Less than the paper's, for a trial or for a long drift; 0 for the paper's.
+    workers : int
+        Processes at a time; 0 for one a processor.
+    """
+
+    figures: tuple[str, ...] = tuple(FIGURES)
+    settings: tuple[float, ...] = (0.0,)
+    seeds: tuple[int, ...] = tuple(range(10))
+    n_search: int = 1
+    n_iterations: int = 0
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        check_names(self, "figures", self.figures, tuple(FIGURES))
+        if not 1 <= self.n_search <= len(self.seeds):
+            raise ConfigError.expected(
+                self, "n_search", f"1 to {len(self.seeds)} seeds", self.n_search, "take 1"
+            )
+        if self.n_iterations < 0:
+            raise ConfigError.expected(
+                self, "n_iterations", "0 or more", self.n_iterations, "take 0, the paper's"
+            )
+
+
+@dataclass(frozen=True)
+class Result:
+    """Every point's runs.
+
+    Parameters
+    ----------
+    config : Config
+    errors : dict of str to (n_seeds, n_iterations, n_tests) float64
+        Test errors by the key of the point.
+    etas : dict of str to float
+        The learning rate of each point.
+    """
+
+    config: Config
+    errors: dict[str, Errors]
+    etas: dict[str, float]
+
+    def value(self, figure: str, setting: float, rule: str) -> NDArray[np.float64]:
+        """Return what the figure shows of a point, ``(n_seeds,)``."""
+        return summary(protocol_of(figure, setting), self.errors[point_key(figure, setting, rule)])
+
+    def metrics(self) -> dict[str, float]:
+        """Return every point's mean, interval, learning rate and distance from the published."""
+        numbers: dict[str, float] = {}
+        for figure in self.config.figures:
+            distances, same = [], []
+            for setting in settings_of(self.config, figure):
+                means = {}
+                for rule in RULES:
+                    name = point_key(figure, setting, rule)
+                    interval = mean_interval(self.value(figure, setting, rule))
+                    numbers[name] = means[rule] = interval.mean
+                    numbers[f"{name}_low"], numbers[f"{name}_high"] = interval.low, interval.high
+                    numbers[f"{name}_eta"] = self.etas[name]
+                    distances.append(abs(interval.mean - expected[name][0]))
+                theirs = [expected[point_key(figure, setting, rule)][0] for rule in RULES]
+                if theirs[0] != theirs[1]:
+                    same.append((means["PC"] < means["BP"]) == (theirs[0] < theirs[1]))
+            numbers[f"{figure}_farthest"] = max(distances)
+            numbers[f"{figure}_within"] = float(np.mean([d <= WITHIN for d in distances]))
+            numbers[f"{figure}_same_winner"] = float(np.mean(same)) if same else 1.0
+        return numbers
+
+
+def summary(protocol: Protocol, errors: Errors) -> NDArray[np.float64]:
+    """Return the mean or the least error over iterations, of the mean over tests, a value a run."""
+    over_tests = errors.mean(axis=2)
+    return over_tests.min(axis=1) if protocol.summary == "min" else over_tests.mean(axis=1)
+
+
+def settings_of(config: Config, figure: str) -> list[float]:
+    """Return the points of a figure that are asked for."""
+    known = [float(s) for s in PUBLISHED[figure]["settings"]]
+    if 0.0 in config.settings:
+        return known
+    return [setting for setting in known if setting in config.settings]
+
+
+def points(config: Config) -> list[Point]:
+    """Return figure and setting of every point."""
+    return [(f, s) for f in config.figures for s in settings_of(config, f)]
+
+
+def _protocol(config: Config, point: Point) -> Protocol:
+    protocol = protocol_of(*point)
+    if point[0] == "learning_rate":
+        protocol = replace(protocol, etas=(point[1],))
+    if config.n_iterations:
+        protocol = replace(protocol, n_iterations=config.n_iterations)
+    return protocol
+
+
+def run(
+    config: Config,
+    rng: np.random.Generator | None = None,
+    recorder: Recorder | None = None,
+    tick: Callable[[], object] = lambda: None,
+    shelf: Path | None = None,
+) -> Result:
+    """Search the learning rate of every point and rule, then run the best at all seeds.
+
+    Parameters
+    ----------
+    config : Config
+    rng : numpy.random.Generator, optional
+        Not used: each run draws from its own seed.
+    recorder : Recorder, optional
+    tick : callable
+        Called after each run.
+    shelf : Path, optional
+        Folder in which the runs that are finished outlive an interruption.
+    """
+    work = partial(
+        run_jobs, workers=config.workers, tick=tick, shelf=shelf, clear=False,
+        pack=pack_arrays, unpack=unpack_arrays,
+    )  # fmt: skip
+    weights: tuple[NDArray[np.float32], ...] = ()
+    if "drift" in config.figures:
+        weights = tuple(work(pretrained, [(0,)])[0].values())
+    runs: dict[tuple[Point, str, float, int], Errors] = {}
+    done: list[tuple[Any, ...]] = []
+
+    def complete(wanted: Iterable[tuple[Point, str, float, int]]) -> None:
+        missing = [each for each in wanted if each not in runs]
+        jobs = [
+            (_protocol(config, p), rule, eta, seed, weights if p[0] == "drift" else ())
+            for p, rule, eta, seed in missing
+        ]
+        done.extend(jobs)
+        found: list[Arrays] = work(trial, jobs)
+        runs.update({k: f["errors"] for k, f in zip(missing, found, strict=True)})
+
+    errors, etas = {}, {}
+    for point in points(config):
+        protocol = _protocol(config, point)
+        searched = config.seeds[: config.n_search]
+        complete((point, r, eta, s) for r in RULES for eta in protocol.etas for s in searched)
+        best = {r: _best(runs, point, r, protocol, searched) for r in RULES}
+        complete((point, r, best[r], s) for r in RULES for s in config.seeds)
+        for rule in RULES:
+            name = point_key(*point, rule)
+            etas[name] = best[rule]
+            errors[name] = np.stack([runs[point, rule, best[rule], s] for s in config.seeds])
+    if shelf is not None:
+        clear_jobs(trial, done, shelf)
+        clear_jobs(pretrained, [(0,)], shelf)
+    if recorder is not None:
+        for name, values in errors.items():
+            recorder.store(name, values, "", ("seed", "iteration", "test"))
+        recorder.store("etas", np.array(list(etas.values())), "", ("point",))
+    return Result(config, errors, etas)
+
+
+def _best(
+    runs: dict[tuple[Point, str, float, int], Errors],
+    point: Point,
+    rule: str,
+    protocol: Protocol,
+    seeds: tuple[int, ...],
+) -> float:
+    """Return the learning rate of the least error, averaged over the seeds of the search."""
+
+    def mean(eta: float) -> float:
+        found = np.stack([runs[point, rule, eta, seed] for seed in seeds])
+        return float(summary(protocol, found).mean())
+
+    return min(protocol.etas, key=mean)
+
+
+def plot(result: Result, axes: Axes) -> None:
+    """Draw our means with 95 % intervals over the published points, a panel a figure."""
+    axes.set_axis_off()
+    figures = result.config.figures
+    across = min(3, len(figures))
+    down = -(-len(figures) // across)
+    for k, figure in enumerate(figures):
+        row, column = divmod(k, across)
+        width, height = 1 / across, 1 / down
+        place = (
+            column * width + 0.07 * width,
+            1 - (row + 1) * height + 0.2 * height,
+            0.83 * width,
+            0.68 * height,
+        )
+        _panel(result, figure, axes.inset_axes(place), legend=k == min(1, len(figures) - 1))
+
+
+def _panel(result: Result, figure: str, axes: Axes, legend: bool) -> None:
+    settings = settings_of(result.config, figure)
+    at = np.arange(len(settings))
+    for rule, offset in zip(RULES, (-0.12, 0.12), strict=True):
+        theirs = [expected[point_key(figure, s, rule)][0] for s in settings]
+        intervals = [mean_interval(result.value(figure, s, rule)) for s in settings]
+        means = np.array([i.mean for i in intervals])
+        spread = np.array(
+            [means - [i.low for i in intervals], [i.high for i in intervals] - means]
+        ).reshape(2, -1)
+        axes.plot(
+            at + offset,
+            theirs,
+            "o",
+            mfc="none",
+            mec=_COLOURS[rule],
+            ms=8,
+            label=f"{rule}, published",
+        )
+        axes.errorbar(
+            at + offset, means, spread, fmt=".-", ms=4, lw=1, color=_COLOURS[rule], label=rule
+        )
+    axes.set_xticks(at, [f"{s:g}" for s in settings])
+    axes.tick_params(labelsize=7)
+    axes.set_title(f"{figure.replace('_', ' ')} (Fig. {PUBLISHED[figure]['figure']})", fontsize=9)
+    label(axes.xaxis, _AXIS[figure])
+    label(axes.yaxis, "test error")
+    axes.xaxis.label.set_fontsize(8)
+    axes.yaxis.label.set_fontsize(8)
+    if legend:
+        axes.legend(fontsize=6, loc="upper left")

@@ -1,0 +1,378 @@
+"""The protocols of Song et al. (2024), Figs. 3h and 4: what is learnt and how it is tested."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim import datasets, fused_inference
+from neurosim.errors import NumericalError
+from neurosim.hdf5 import Arrays
+from neurosim.learner import Learner
+from neurosim.network import Initial, Network, NetworkConfig
+from neurosim.online_inference import Room
+from neurosim.optimisers import Optimiser
+from neurosim.predictive_coding import Inference, Settled
+from neurosim.randomness import Streams
+from neurosim.training import batches
+from rules.backprop import Backprop
+from rules.prospective import ProspectiveConfiguration
+
+Array = NDArray[np.floating]
+
+N_CLASSES = 10
+N_TASKS = 2
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How one point of a published curve was measured.
+
+    Parameters
+    ----------
+    figure : str
+        Of `FIGURES`.
+    batch : int
+        Samples a step.
+    per_class, test_per_class : int
+        Images of a class, drawn anew for each seed.
+    n_hidden, n_layers : int
+        Units of a hidden layer; layers of weights.
+    activation, initial : str
+        As of `NetworkConfig`; without biases.
+    n_steps : int
+        The paper's T: value nodes take one step less before the weights take theirs.
+    rate, discount : float
+        Of the value nodes, and what it is multiplied by when the energy of a batch has not fallen.
+    n_iterations, n_batches : int
+        Tests, and steps before each; 0 for a whole epoch.
+    summary : str
+        "mean" or "min": of the test errors.
+    etas : tuple of float
+        Learning rates that were searched, of the error summed over a batch.
+    """
+
+    figure: str
+    batch: int = 1
+    per_class: int = 6000
+    test_per_class: int = 1000
+    n_hidden: int = 32
+    n_layers: int = 3
+    activation: str = "sigmoid"
+    initial: Initial = "xavier_uniform"
+    n_steps: int = 64
+    rate: float = 0.1
+    discount: float = 0.5
+    n_iterations: int = 64
+    n_batches: int = 0
+    summary: str = "mean"
+    etas: tuple[float, ...] = (0.01,)
+
+
+ONE_BY_ONE = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
+FIGURES = {
+    "learning_rate": Protocol(
+        "learning_rate", n_batches=200, summary="min", etas=ONE_BY_ONE
+    ),
+    "batch_size": Protocol("batch_size", n_batches=200),
+    "data_size": Protocol("data_size", batch=60, rate=1.0, summary="min"),
+    "drift": Protocol(
+        "drift", batch=32, per_class=120, test_per_class=100, n_steps=128, n_iterations=3000,
+        etas=(0.001, 0.005, 0.01, 0.05, 0.1),
+    ),
+    "continual": Protocol(
+        "continual", batch=500, per_class=600, n_layers=4, initial="xavier_normal", discount=0.9,
+        n_iterations=84, etas=(0.0001, 0.00025, 0.0005, 0.00075, 0.001, 0.005),
+    ),
+    "depth": Protocol(
+        "depth", batch=60, per_class=60, n_hidden=64, activation="leaky_relu",
+        initial="xavier_normal", n_steps=128,
+        etas=(0.0005, 0.001, 0.005, 0.01),
+    ),
+}  # fmt: skip
+# The grids of the authors' configuration files, and of their figure for the data's size.
+_ETAS_OF_BATCH = {
+    1: ONE_BY_ONE,
+    8: (0.01, 0.025, 0.05, 0.1),
+    16: (0.0075, 0.01, 0.025, 0.05),
+    32: (0.005, 0.0075, 0.01, 0.025, 0.05),
+    64: (0.001, 0.0025, 0.005, 0.0075, 0.01),
+}
+_ETAS_OF_SIZE = (0.001, 0.0025, 0.005, 0.0075)
+DRIFT_EVERY = 64
+TURN = 4
+"""Iterations of one task before the other has its turn."""
+
+
+def protocol_of(figure: str, setting: float) -> Protocol:
+    """Return the protocol of one point of a figure."""
+    base = FIGURES[figure]
+    whole = int(setting)
+    if figure == "batch_size":
+        return replace(base, batch=whole, etas=_ETAS_OF_BATCH[whole])
+    if figure == "data_size":
+        return replace(base, per_class=whole, test_per_class=whole, etas=_ETAS_OF_SIZE)
+    if figure == "depth":
+        return replace(base, n_layers=whole)
+    return base
+
+
+class Samples(NamedTuple):
+    """Images with their targets and the right answers.
+
+    Parameters
+    ----------
+    images : (n, 784) float32
+    targets : (n, n_out) float32
+    labels : (n,) int
+    """
+
+    images: NDArray[np.float32]
+    targets: NDArray[np.float32]
+    labels: NDArray[np.intp]
+
+
+class Turn(NamedTuple):
+    """One iteration: what is learnt, and what is tested afterwards.
+
+    Parameters
+    ----------
+    training : Samples
+    tests : list of Samples
+    """
+
+    training: Samples
+    tests: list[Samples]
+
+
+@cache
+def fashion(part: str) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """Return images ``(n, 784)``, 0..1, and classes of a part, "train" or "test"."""
+    loaded = datasets.load("fashion")
+    images = getattr(loaded, f"{part}_images").reshape(-1, 784).astype(np.float32) / 255
+    return images, getattr(loaded, f"{part}_labels").astype(np.intp)
+
+
+def draw(
+    part: str,
+    per_class: int,
+    rng: np.random.Generator,
+    classes: range = range(N_CLASSES),
+    answers: NDArray[np.intp] | None = None,
+    low: float = 0.0,
+) -> Samples:
+    """Draw images of some classes.
+
+    Parameters
+    ----------
+    part : str
+    per_class : int
+        At most; all there are, if there are fewer.
+    rng : numpy.random.Generator
+    classes : range
+    answers : (n_classes,) int, optional
+        The right answer to each class, if it is not the class itself.
+    low : float
+        Target of the other answers; 1 is that of the right one.
+    """
+    images, labels = fashion(part)
+    chosen = np.concatenate(
+        [rng.permutation(np.flatnonzero(labels == each))[:per_class] for each in classes]
+    )
+    right = labels[chosen] if answers is None else answers[labels[chosen]]
+    n_out = N_CLASSES if answers is None else int(answers.max()) + 1
+    targets = np.where(np.eye(n_out, dtype=bool)[right], 1.0, low).astype(np.float32)
+    return Samples(images[chosen], targets, right)
+
+
+def turns(protocol: Protocol, streams: Streams) -> Iterator[Turn]:
+    """Yield what is learnt and tested, iteration by iteration, without end."""
+    rng = streams.generator("prospective/data")
+    if protocol.figure == "drift":
+        yield from _drifting(protocol, rng)
+    elif protocol.figure == "continual":
+        yield from _taking_turns(protocol, rng)
+    else:
+        training = draw("train", protocol.per_class, rng)
+        tests = [draw("test", protocol.test_per_class, rng)]
+        while True:
+            yield Turn(training, tests)
+
+
+def _drifting(protocol: Protocol, rng: np.random.Generator) -> Iterator[Turn]:
+    answers = np.arange(N_CLASSES)
+    iteration = 0
+    training = draw("train", protocol.per_class, rng, answers=answers, low=-1.0)
+    while True:
+        learnt = training
+        if iteration % DRIFT_EVERY == 0:  # The authors change labels after an epoch, before a test.
+            answers = np.concatenate([np.arange(5), 5 + rng.permutation(5)])
+            training = draw("train", protocol.per_class, rng, answers=answers, low=-1.0)
+            tests = [draw("test", protocol.test_per_class, rng, answers=answers, low=-1.0)]
+        yield Turn(learnt, tests)
+        iteration += 1
+
+
+def _taking_turns(protocol: Protocol, rng: np.random.Generator) -> Iterator[Turn]:
+    half = N_CLASSES // N_TASKS
+    answers = rng.permutation(N_CLASSES) % half  # Classes of a task may share an answer, as there.
+    parts = [range(half * k, half * (k + 1)) for k in range(N_TASKS)]
+    training = [draw("train", protocol.per_class, rng, part, answers) for part in parts]
+    tests = [draw("test", protocol.test_per_class, rng, part, answers) for part in parts]
+    while True:
+        for task in range(N_TASKS):
+            for _ in range(TURN):
+                yield Turn(training[task], tests)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperProspective(ProspectiveConfiguration):
+    """Prospective configuration to the letter of the authors' code, fused for small networks.
+
+    All steps are always taken, and all samples of a batch share one rate, which is multiplied by
+    `discount` whenever their common energy has not fallen.
+
+    Parameters
+    ----------
+    discount : float
+    """
+
+    discount: float = 0.5
+
+    def settle(
+        self, network: Network, x: Array, y: Array | None, room: Room | None = None
+    ) -> Settled:
+        """Let value nodes settle, as `neurosim.fused_inference.settle`."""
+        if y is None:
+            return super().settle(network, x, y, room)
+        steps, rate = self.inference.n_steps, self.inference.step
+        return fused_inference.settle(network, x, y, steps, rate, self.discount)
+
+
+def learner_of(protocol: Protocol, rule: str, eta: float) -> Learner:
+    """Return the learner of "PC" or "BP"; `eta` is that of the error summed over a batch."""
+    optimiser = Optimiser("sgd", eta=eta * protocol.batch)
+    if rule == "BP":
+        return Backprop(optimiser=optimiser)
+    inference = Inference(n_steps=protocol.n_steps - 1, step=protocol.rate)
+    return PaperProspective(optimiser=optimiser, inference=inference, discount=protocol.discount)
+
+
+class Scholar:
+    """A network that learns and is tested by a protocol.
+
+    In the authors' code of the continual task the last output never gets an error. So it is not
+    part of our network, but answers beside it with the weights it was born with.
+
+    Parameters
+    ----------
+    protocol : Protocol
+    streams : Streams
+    weights : sequence of (n_post, n_pre) float32
+        To begin with; drawn, if there are none.
+    """
+
+    def __init__(
+        self, protocol: Protocol, streams: Streams, weights: tuple[NDArray[np.float32], ...] = ()
+    ) -> None:
+        n_out = N_CLASSES // N_TASKS if protocol.figure == "continual" else N_CLASSES
+        hidden = (protocol.n_hidden,) * (protocol.n_layers - 1)
+        born = self._born(protocol, (784, *hidden, n_out), streams)
+        self.mute = born.weights[-1][n_out - 1 :].copy() if protocol.figure == "continual" else None
+        self.network = born
+        if self.mute is not None:
+            self.network = self._born(protocol, (784, *hidden, n_out - 1), streams)
+            weights = (*born.weights[:-1], born.weights[-1][: n_out - 1])
+        for mine, given in zip(self.network.weights, weights, strict=False):
+            mine[...] = given
+
+    @staticmethod
+    def _born(protocol: Protocol, sizes: tuple[int, ...], streams: Streams) -> Network:
+        config = NetworkConfig(sizes, protocol.activation, "mse", False, protocol.initial)
+        return Network(config, streams.generator("prospective/weights"))
+
+    def error(self, samples: Samples) -> float:
+        """Return the share of wrong answers."""
+        last = self.network.forward(samples.images).activities
+        scores = last[-1]
+        if self.mute is not None:
+            scores = np.hstack([scores, last[-2] @ self.mute.T])
+        return float(np.mean(scores.argmax(axis=1) != samples.labels))
+
+    def wanted(self, samples: Samples) -> NDArray[np.float32]:
+        """Return the targets of the outputs that learn."""
+        return np.ascontiguousarray(samples.targets[:, : self.network.config.sizes[-1]])
+
+
+def trial(
+    protocol: Protocol,
+    rule: str,
+    eta: float,
+    seed: int,
+    weights: tuple[NDArray[np.float32], ...] = (),
+) -> Arrays:
+    """Let one network learn.
+
+    Parameters
+    ----------
+    protocol : Protocol
+    rule : str
+        "PC" or "BP": same data, same order, same first weights.
+    eta : float
+    seed : int
+    weights : sequence of (n_post, n_pre) float32
+        To begin with.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``errors (n_iterations, n_tests)``, shares of wrong answers. A network that has diverged
+        knows nothing: nine wrong answers of ten.
+    """
+    streams = Streams(seed)
+    scholar = Scholar(protocol, streams, weights)
+    network, learner = scholar.network, learner_of(protocol, rule, eta)
+    memory = learner.begin(network, streams.generator("prospective/learner"))
+    order = streams.generator("prospective/order")
+    errors = np.full((protocol.n_iterations, _n_tests(protocol)), 1 - 1 / N_CLASSES)
+    for iteration, turn in enumerate(turns(protocol, streams)):
+        if iteration == protocol.n_iterations:
+            break
+        wanted = scholar.wanted(turn.training)
+        try:
+            for k, chosen in enumerate(batches(len(wanted), protocol.batch, order)):
+                if protocol.n_batches and k == protocol.n_batches:
+                    break
+                share = len(chosen) / protocol.batch
+                learner.step(network, memory, turn.training.images[chosen], wanted[chosen], share)
+        except NumericalError:
+            break
+        errors[iteration] = [scholar.error(test) for test in turn.tests]
+    return {"errors": errors}
+
+
+def pretrained(seed: int, n_epochs: int = 64) -> Arrays:
+    """Return weights ``layer/0``.. of a network that knows the ten classes, for the drift.
+
+    As the authors do: backpropagation, 6,000 images of a class, batches of 60, eta 0.01.
+    """
+    protocol = replace(FIGURES["drift"], figure="data_size", batch=60, per_class=6000)
+    streams = Streams(seed)
+    scholar, learner = Scholar(protocol, streams), learner_of(protocol, "BP", 0.01)
+    memory = learner.begin(scholar.network, streams.generator("prospective/learner"))
+    samples = draw("train", protocol.per_class, streams.generator("prospective/data"), low=-1.0)
+    order = streams.generator("prospective/order")
+    for _ in range(n_epochs):
+        for chosen in batches(len(samples.images), protocol.batch, order):
+            x, y = samples.images[chosen], samples.targets[chosen]
+            learner.step(scholar.network, memory, x, y, len(chosen) / protocol.batch)
+    return {f"layer/{k}": w for k, w in enumerate(scholar.network.weights)}
+
+
+def _n_tests(protocol: Protocol) -> int:
+    return N_TASKS if protocol.figure == "continual" else 1

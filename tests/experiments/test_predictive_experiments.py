@@ -1,0 +1,163 @@
+"""Prospective configuration, completion and end-stopping: protocols, and small runs of each."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from circuits.visual_hierarchy import VisualHierarchyConfig
+from experiments import completion_of_images, end_stopping, prospective_configuration
+from experiments import prospective_protocols as protocols
+from neurosim.errors import ConfigError, InputError
+from neurosim.gabor import Gabor
+from neurosim.randomness import Streams
+
+
+@pytest.fixture
+def fashion(monkeypatch):
+    """Put 784 random pixels in the place of Fashion-MNIST: class k is bright at k."""
+
+    def fake(part):
+        rng = np.random.default_rng(len(part))
+        labels = np.repeat(np.arange(10), 30)
+        images = rng.random((300, 784), dtype=np.float32)
+        images[np.arange(300), labels] = 5
+        return images, labels
+
+    monkeypatch.setattr(protocols, "fashion", fake)
+
+
+def test_the_published_points_are_complete():
+    published = prospective_configuration.PUBLISHED
+    assert set(published) == set(protocols.FIGURES)
+    for curves in published.values():
+        assert len(curves["settings"]) == len(curves["PC"]) == len(curves["BP"])
+        assert all(0 < e < 1 for e in [*curves["PC"], *curves["BP"]])
+    size = published["data_size"]
+    winners = [pc < bp for pc, bp in zip(size["PC"], size["BP"], strict=True)]
+    assert winners == [n < 3000 for n in size["settings"]]
+
+
+def test_both_rules_begin_with_the_same_weights_and_data(fashion):
+    protocol = replace(protocols.protocol_of("batch_size", 8), n_iterations=1, n_batches=2)
+    first = []
+    for rule in ("PC", "BP"):
+        tiny = protocols.trial(protocol, rule, 1e-30, 0)["errors"]
+        first.append(tiny)
+    np.testing.assert_array_equal(*first)
+
+
+def test_labels_drift_in_half_of_the_classes_and_before_the_test(fashion):
+    protocol = replace(protocols.FIGURES["drift"], per_class=5)
+    turns = protocols.turns(protocol, Streams(0))
+    seen = [next(turns) for _ in range(66)]
+    answers = []
+    for turn in seen:
+        images, right = turn.tests[0].images, turn.tests[0].labels
+        classes = images[:, :10].argmax(axis=1)
+        answers.append([int(right[classes == c][0]) for c in range(10)])
+    assert all(a[:5] == [0, 1, 2, 3, 4] and sorted(a[5:]) == [5, 6, 7, 8, 9] for a in answers)
+    assert answers[0] == answers[63] != answers[64]
+    assert seen[64].training is seen[63].training and seen[65].training is not seen[64].training
+    assert set(np.unique(seen[0].tests[0].targets)) == {-1.0, 1.0}
+
+
+def test_two_tasks_take_turns_and_share_answers(fashion):
+    turns = protocols.turns(protocols.FIGURES["continual"], Streams(0))
+    learnt = [next(turns).training.images[:, :10].argmax(axis=1).max() < 5 for _ in range(16)]
+    assert learnt == [True] * 4 + [False] * 4 + [True] * 4 + [False] * 4
+
+
+def test_the_last_output_of_the_continual_task_never_learns(fashion):
+    protocol = replace(protocols.FIGURES["continual"], n_iterations=1, batch=50, per_class=10)
+    scholar = protocols.Scholar(protocol, Streams(0))
+    assert scholar.network.config.sizes[-1] == 4 and scholar.mute.shape == (1, 32)
+    samples = next(protocols.turns(protocol, Streams(0))).tests[0]
+    assert scholar.wanted(samples).shape == (len(samples.labels), 4)
+    assert scholar.error(samples) <= 1
+
+
+def test_a_network_that_diverges_knows_nothing(fashion):
+    protocol = replace(protocols.protocol_of("depth", 2), n_iterations=2, per_class=10)
+    with np.errstate(all="ignore"):
+        errors = protocols.trial(protocol, "BP", 1e30, 0)["errors"]
+    assert (errors == 0.9).all()
+
+
+def test_curves_are_searched_run_drawn_and_compared(fashion, tmp_path):
+    config = prospective_configuration.Config(
+        figures=("batch_size",), settings=(64.0,), seeds=(0, 1), n_iterations=1, workers=1
+    )
+    ticks = []
+    result = prospective_configuration.run(config, None, None, lambda: ticks.append(1), tmp_path)
+    numbers = result.metrics()
+    # Five learning rates and two rules at the first seed, then the best at the second.
+    assert len(ticks) >= 12 and not list(tmp_path.rglob("*.cost"))
+    assert numbers["batch_size_64_pc"] < 0.95 and numbers["batch_size_within"] in (0, 0.5, 1)
+    assert numbers["batch_size_64_bp_eta"] in protocols.protocol_of("batch_size", 64).etas
+    axes = Figure().add_subplot()
+    prospective_configuration.plot(result, axes)
+    assert axes.child_axes
+
+
+def test_an_unknown_figure_is_refused():
+    with pytest.raises(ConfigError, match="did you mean depth"):
+        prospective_configuration.Config(figures=("deth",))
+    with pytest.raises(ConfigError, match="n_search"):
+        prospective_configuration.Config(n_search=0)
+
+
+def test_fashion_mnist_is_looked_for(monkeypatch, tmp_path):
+    monkeypatch.setenv("NEUROSIM_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    protocols.fashion.cache_clear()
+    with pytest.raises(InputError, match="SHA-256"):
+        protocols.fashion("train")
+
+
+def test_completion_is_measured_on_the_covered_half_and_drawn():
+    start = completion_of_images.Config()
+    network = replace(start.cortex.network, sizes=(64, 40, 10))
+    config = replace(
+        start, cortex=replace(start.cortex, network=network), n_train=300, n_epochs=3, seeds=(0,),
+        workers=1,
+    )  # fmt: skip
+    result = completion_of_images.run(config)
+    numbers = result.metrics()
+    for half in completion_of_images.HALVES:
+        seen = completion_of_images.visible(half, 64)
+        assert seen.sum() == 32
+        assert numbers[f"ratio_{half}"] == pytest.approx(
+            numbers[f"error_{half}"] / numbers[f"linear_{half}"]
+        )
+    assert 0.2 < numbers["accuracy"] <= 1
+    shown, original = result.measured["shown"][0], result.linear["original"]
+    seen = completion_of_images.visible("lower", 64)
+    np.testing.assert_allclose(shown[:, seen], original[:, seen])
+    completion_of_images.plot(result, Figure().add_subplot())
+
+
+def test_a_bar_lies_on_its_field():
+    gabor = Gabor(6.0, 5.0, 0.3, 0.125, 2.0, 3.0, 0.0, 1.0)
+    shown = end_stopping.bars(gabor, 4, 20, (4.0, 12.0))
+    rows, columns = np.mgrid[:20, :20]
+    for bar, length in zip(shown, (4.0, 12.0), strict=True):
+        assert bar.sum() == pytest.approx(4 * length, rel=0.1)  # Half a wave wide.
+        assert (bar * rows).sum() / bar.sum() == pytest.approx(10, abs=0.2)
+        assert (bar * columns).sum() / bar.sum() == pytest.approx(9, abs=0.2)
+
+
+def test_end_stopping_runs_on_dead_leaves_and_is_drawn(monkeypatch):
+    monkeypatch.setattr(end_stopping, "dead_leaves", lambda size, rng: rng.random((40, 40)))
+    config = end_stopping.Config(
+        source="dead leaves",
+        hierarchy=VisualHierarchyConfig(side=6, shift=2, n_lower=4, n_upper=4, n_steps=5),
+        n_batches=2, batch=4, quality=0.0, lengths=(2.0, 6.0), seeds=(0, 1), workers=1,
+    )  # fmt: skip
+    result = end_stopping.run(config)
+    assert result.tuning(True).shape == (2, 2)
+    # Without feedback an error cell reports what its cell fires.
+    assert (result.measured["without_feedback"] > 0).any()
+    assert set(end_stopping.expected) <= set(result.metrics())
+    end_stopping.plot(result, Figure().add_subplot())
