@@ -54,7 +54,8 @@ def settle(
     Without `believe` all active cells are trusted alike: each value of trust is kept until the
     state is calm or a third of the steps is over, and a fixed point counts under the last value
     only. With it the first value holds for the cue, then each cell is trusted as far as its own
-    drive says, and a fixed point counts when the trust rests too.
+    drive says, and a fixed point counts when the trust rests too, or goes to and fro between two
+    values while the same cells fire.
 
     Parameters
     ----------
@@ -74,16 +75,18 @@ def settle(
     """
     state, overlaps, stage = cue, [], 0
     trusted: Trust = trust[0]
+    sure = [float(np.mean(trusted))]
     for step in range(most_steps):
         received = drive(state, trusted)
         if step == 0:
             received[cue.active] += prior
         following = fire(received)
         overlaps.append(following.overlap(state))
-        state, before = following, trusted
+        state = following
         if believe is not None:
             trusted = believe(received[state.active])
-            rests = abs(float(np.mean(trusted)) - float(np.mean(before))) <= 1.0 - STILL
+            rests = any(abs(float(np.mean(trusted)) - s) <= 1.0 - STILL for s in sure[-2:])
+            sure.append(float(np.mean(trusted)))
         else:
             rests = stage == len(trust) - 1
             if overlaps[-1] >= CALM or (step + 1) * 3 >= most_steps:
