@@ -163,6 +163,7 @@ class _Built:
         self.net = brian2.Network(*parts, *self.potentials.values())
 
     def give(self, steps: Mapping[str, tuple[NDArray[np.int64], ...]], start: int) -> None:
+        """Set the spikes from outside, counted from step `start`."""
         import brian2
 
         for name, source in self.inputs.items():
@@ -172,6 +173,7 @@ class _Built:
                 source.set_spikes(which, times)
 
     def activity(self, network: SpikingNetwork, start: int, n_steps: int) -> Activity:
+        """Return what the monitors saw from step `start` on."""
         dt, spikes = network.dt, {}
         for name, monitor in self.spikes.items():
             when = np.rint(np.asarray(monitor.t_) / dt).astype(np.int64) - start

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import Any
 
 from neurosim.errors import ConfigError
 
-PLAUSIBLE = {
-    "s": (1e-7, 100.0),
-    "S": (0.0, 1e-3),
-    "V": (-0.3, 0.3),
-    "A": (-1e-6, 1e-6),
-}
+PLAUSIBLE = MappingProxyType(
+    {"s": (1e-7, 100.0), "S": (0.0, 1e-3), "V": (-0.3, 0.3), "A": (-1e-6, 1e-6)}
+)
 """Range of a cell's parameters by unit: a value outside of it was given in ms, nS, mV or pA."""
 
-EXAMPLES = {"s": "0.002 for 2 ms", "S": "2e-9 for 2 nS", "V": "-0.07 for -70 mV", "A": "2e-12"}
+EXAMPLES = MappingProxyType(
+    {"s": "0.002 for 2 ms", "S": "2e-9 for 2 nS", "V": "-0.07 for -70 mV", "A": "2e-12 for 2 pA"}
+)
 
 
 def quantity(unit: str, signed: bool = False, default: float | None = None) -> Any:

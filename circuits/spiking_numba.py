@@ -200,10 +200,12 @@ class _Done:
         self.field: list[NDArray[Any]] = []
 
     def samples(self, n_steps: int) -> int:
+        """Return how many samples of the field fall into the next steps."""
         first = self.engine.step
         return -(-(first + n_steps) // self.field_steps) - -(-first // self.field_steps)
 
     def take(self, p: int, steps: NDArray[Any], spikers: NDArray[Any], cells: Cells) -> None:
+        """Keep what a segment has brought of population p."""
         self.steps[p].append(steps.copy())
         self.cells[p].append(spikers.copy())
         if cells.watched.size:
@@ -230,6 +232,7 @@ class _Done:
         return ""
 
     def activity(self) -> Activity:
+        """Return all that has been kept."""
         network, engine = self.engine.network, self.engine
         duration = (engine.step - self.origin) * network.dt
         spikes = {}
