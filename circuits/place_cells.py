@@ -170,7 +170,8 @@ class PlaceCells:
         rng : numpy.random.Generator
         """
         parts = []
-        for start in np.arange(0.0, duration, LONGEST_BLOCK):
+        for k in range(math.ceil(duration / LONGEST_BLOCK)):
+            start = k * LONGEST_BLOCK
             parts.append(self._block(start, min(LONGEST_BLOCK, duration - start), rng))
         times = np.concatenate([part[0] for part in parts])
         cells = np.concatenate([part[1] for part in parts])

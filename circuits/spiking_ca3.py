@@ -44,21 +44,6 @@ PYRAMIDAL_CELL = AdEx(
 )
 """Ecker et al. (2022), table 1: fitted to CA3 pyramidal cells of the mouse."""
 
-PYRAMIDAL_WITHOUT_ADAPTATION = AdEx(
-    leak=4.88880734814042e-9,
-    tau_membrane=70.403501012992e-3,
-    rest=-76.59966923496779e-3,
-    reset=-58.8210432444992e-3,
-    theta=-28.7739788756e-3,
-    slope=10.7807538634886e-3,
-    cutoff=-28.7739788756e-3 + 5 * 10.7807538634886e-3,
-    refractory=1.07004414539699e-3,
-    subthreshold=0.0,
-    increment=0.0,
-    tau_adaptation=1e-3,
-)
-"""The same recordings fitted without adaptation (the authors' code, ``spw_network.py``)."""
-
 BASKET_CELL = AdEx(
     leak=7.51454086502288e-9,
     tau_membrane=15.773412296065e-3,
@@ -146,23 +131,30 @@ class SpikingCA3Config(Quantities):
 
     @classmethod
     def of_size(cls, n_pyramidal: int) -> SpikingCA3Config:
-        """Return a network of another size whose cells have as many partners as the reference's.
+        """Return a network of another size whose cells get as much input as the reference's.
 
-        Pyramidal cells keep 800 recurrent targets (all cells, if there are fewer), basket cells
-        never get fewer than 150, and every cell keeps the inhibition it gets; so weights need no
-        scaling. Below 800 cells the recurrent input shrinks with them.
+        Pyramidal cells keep 800 recurrent targets; below 2,000 cells, 40 % of all, since the noise
+        of fuller networks is common to all cells and ends their replays, and their synapses are
+        as much stronger (see `strength`). Basket cells never get fewer than 150.
 
         Parameters
         ----------
         n_pyramidal : int
         """
         n_basket = max(cls.n_basket, round(cls.n_basket * n_pyramidal / cls.n_pyramidal))
+        share = min(0.4, PARTNERS / n_pyramidal)
         return cls(
             n_pyramidal=n_pyramidal,
             n_basket=n_basket,
-            recurrent=min(1.0, PARTNERS / n_pyramidal),
+            recurrent=share,
             inhibitory=cls.inhibitory * cls.n_basket / n_basket,
+            excite_basket=0.85e-9 * PARTNERS / (share * n_pyramidal),
         )
+
+    @property
+    def strength(self) -> float:
+        """Factor on recurrent weights that makes up for partners a pyramidal cell lacks."""
+        return PARTNERS / (self.recurrent * self.n_pyramidal)
 
     def recurrent_wiring(self, rng: np.random.Generator) -> Stored:
         """Draw who of the pyramidal cells reaches whom."""
@@ -317,8 +309,16 @@ def record(activity: Activity, recorder: Recorder | None) -> None:
 
 
 def without_adaptation(config: SpikingCA3Config) -> SpikingCA3Config:
-    """Return the network with pyramidal cells fitted without adaptation."""
-    return replace(config, pyramidal=PYRAMIDAL_WITHOUT_ADAPTATION)
+    """Return the network whose pyramidal cells do not adapt: a = b = 0, all else as it is.
+
+    The reference instead fitted a cell without adaptation anew; at its rest mossy fibres alone do
+    not make such a cell fire, and a silent network shows nothing.
+
+    Parameters
+    ----------
+    config : SpikingCA3Config
+    """
+    return replace(config, pyramidal=replace(config.pyramidal, increment=0.0, subthreshold=0.0))
 
 
 def _wire(n_pre: int, n_post: int, share: float, rng: np.random.Generator) -> Stored:

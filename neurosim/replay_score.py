@@ -28,8 +28,8 @@ class Search:
         Trajectories on the grid: speeds in one direction, and positions in the middle of an event.
     band : float [m]
         Probability as near as that to the trajectory counts.
-    covered : float
-        Share of the track that a trajectory must cover within the event.
+    covered : float [m]
+        A trajectory must cover that much of the track within the event: standing still is none.
     """
 
     slowest: float = 1.0
@@ -37,7 +37,7 @@ class Search:
     n_speeds: int = 57
     n_offsets: int = 61
     band: float = 0.18
-    covered: float = 1 / 3
+    covered: float = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +181,7 @@ class _Lines:
         line = self.offset[:, None] + self.speed[:, None] * times
         inside = (line >= positions[0] - 0.5 * spacing) & (line <= positions[-1] + 0.5 * spacing)
         covered = inside.sum(axis=1) * bin_width * np.abs(self.speed)
-        kept = covered >= search.covered * length
+        kept = covered >= search.covered
         if not kept.any():  # The event is too short for any to cover so much.
             kept = covered >= 0.999 * covered.max()
         self.speed, self.offset, line = self.speed[kept], self.offset[kept], line[kept]

@@ -35,7 +35,8 @@ class Spectrum:
     background : (n,) float64
         ``exp(a) f^-b``, fitted outside of the ripples.
     peak : float [Hz]
-        Where power over background is largest between 100 and 300 Hz.
+        Where power over background is largest between 100 and 300 Hz, between two frequencies by
+        a parabola.
     p : float
         Chance that noise with the spectrum of the background has a peak as large anywhere there.
     share : float
@@ -181,6 +182,17 @@ def _pieces(
         starts += [first + k * length for k in range(n)]
     inside = [start for start in starts if start >= 0 and start + length <= signal.size]
     return np.array([signal[start : start + length] for start in inside]).reshape(-1, length)
+
+
+def _between(frequencies: FloatArray, ratio: FloatArray, best: int) -> float:
+    """Return the top of the parabola through the logarithm of a peak and its neighbours."""
+    around = ratio[best - 1 : best + 2]
+    if around.size < 3 or (around <= 0).any():
+        return float(frequencies[best])
+    below, top, above = np.log(around)
+    bend = below - 2 * top + above
+    shift = 0.5 * (below - above) / bend if bend < 0 else 0.0
+    return float(frequencies[best] + shift * (frequencies[1] - frequencies[0]))
 
 
 def _one_over_f(frequencies: FloatArray, power: FloatArray) -> FloatArray:
