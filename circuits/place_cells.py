@@ -152,14 +152,47 @@ class PlaceCells:
             Index into `cells`.
         times : (n,) float64 [s]
         """
+        return self._rate(self.position(times) - self.centres[which], times)
+
+    def _passing(self, centre: float, times: FloatArray, shift: float) -> FloatArray:
+        """Return the rate of a cell as the animal passes position 0 at time 0."""
+        return self._rate(times * self.config.speed - centre, times + shift)
+
+    def _rate(self, away: FloatArray, times: FloatArray) -> FloatArray:
         c = self.config
-        away = self.position(times) - self.centres[which]
         phase = 2 * math.pi * c.theta * times + math.pi * (away / c.field_length + 0.5)
-        return (
-            c.in_field_rate
-            * np.exp(-0.5 * (away / c.field_width) ** 2)
-            * np.maximum(np.cos(phase), 0.0)
-        )
+        field = np.exp(-0.5 * (away / c.field_width) ** 2)
+        return c.in_field_rate * field * np.maximum(np.cos(phase), 0.0)
+
+    def expected_pairs(self, distances: ArrayLike, tau: float) -> FloatArray:
+        """Return what symmetric STDP is expected to sum over the pairs of spikes of one passage.
+
+        ``E sum exp(-|t - t'| / tau) = int int lambda_i(t) lambda_j(t') exp(-|t - t'| / tau)`` over
+        the spikes of two place cells, the mean over theta phases; refractoriness aside.
+
+        Parameters
+        ----------
+        distances : (n,) array-like [m]
+            Between the middles of the two fields.
+        tau : float [s]
+
+        Returns
+        -------
+        (n,) float64
+        """
+        c, step = self.config, 1e-3
+        apart = np.abs(np.asarray(distances, dtype=np.float64))
+        reach = 5 * c.field_width / c.speed
+        times = np.arange(-reach, apart.max(initial=0.0) / c.speed + reach, step)
+        window = np.exp(-np.abs(np.arange(-8 * tau, 8 * tau, step)) / tau)
+        total = np.zeros(apart.size)
+        phases = np.arange(0.0, 1.0, 0.125) / c.theta
+        for shift in phases:
+            first = self._passing(0.0, times, shift)
+            drive = np.convolve(first, window, "same") * step
+            for k, distance in enumerate(apart):
+                total[k] += drive @ self._passing(distance, times, shift) * step
+        return total / phases.size
 
     def spikes(self, duration: float, rng: np.random.Generator) -> SpikeTrains:
         """Draw the spikes of all cells while the animal runs.

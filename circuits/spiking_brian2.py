@@ -58,6 +58,15 @@ class Brian2Engine:
         of those given to `run`.
     seed : int
         Of those draws.
+    keep : bool
+        Leave a standalone program in its folder, which the caller then deletes.
+
+    Attributes
+    ----------
+    program : Path or None
+        The standalone program, once it has run.
+    loop_seconds : float [s]
+        How long its simulation took by the clock, without what goes before.
 
     Raises
     ------
@@ -75,7 +84,10 @@ class Brian2Engine:
         target: Target = "auto",
         outside: Mapping[str, float] | None = None,
         seed: int = 0,
+        keep: bool = False,
     ) -> None:
+        self.keep, self.loop_seconds = keep, float("nan")
+        self.program: Path | None = None
         self.network, self.outside, self.seed = network, dict(outside or {}), seed
         self.target = _available(target)
         self._built: Any = None
@@ -106,30 +118,40 @@ class Brian2Engine:
                 "another engine"
             )
         folder = Path(tempfile.mkdtemp(prefix="neurosim-brian2-"))
-        brian2.set_device("cpp_standalone", build_on_run=True, directory=str(folder))
+        brian2.set_device("cpp_standalone", build_on_run=False)
         try:
-            return self._run(duration, steps, watch)
+            activity = self._run(duration, steps, watch, folder)
+            self.loop_seconds = float(brian2.device._last_run_time)
+            return activity
         finally:
             brian2.device.reinit()
             brian2.set_device("runtime")
-            shutil.rmtree(folder, ignore_errors=True)
+            if not self.keep:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _run(
-        self, duration: float, steps: Mapping[str, tuple[NDArray[np.int64], ...]], watch: Watch
+        self,
+        duration: float,
+        steps: Mapping[str, tuple[NDArray[np.int64], ...]],
+        watch: Watch,
+        folder: Path | None = None,
     ) -> Activity:
         import brian2
 
+        brian2.defaultclock.dt = self.network.dt * brian2.second
         if self._built is None:
-            brian2.defaultclock.dt = self.network.dt * brian2.second
             if self.outside:
                 brian2.seed(self.seed)
             self._built = _Built(self.network, self.outside, watch)
         built = self._built
-        start = 0 if self.target == "standalone" else round(float(built.net.t) / self.network.dt)
+        start = 0 if folder else round(float(built.net.t) / self.network.dt)
         built.give(steps, start)
-        brian2.defaultclock.dt = self.network.dt * brian2.second
-        built.net.run(self.network.steps(duration) * self.network.dt * brian2.second)
-        return built.activity(self.network, start, self.network.steps(duration))
+        n_steps = self.network.steps(duration)
+        built.net.run(n_steps * self.network.dt * brian2.second)
+        if folder:
+            self.program = folder / "main"
+            brian2.device.build(directory=str(folder), compile=True, run=True, with_output=False)
+        return built.activity(self.network, start, n_steps)
 
 
 class _Built:
