@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import signal as filters
-from scipy import stats
+from scipy import special, stats
 
 from neurosim.errors import ConfigError
 from neurosim.sharp_waves import Event
@@ -95,15 +96,15 @@ def ripple_spectrum(
         return None
     frequencies, powers = filters.periodogram(pieces, sampling, "hann", detrend="linear")
     power = powers.mean(axis=0)
-    background = _one_over_f(frequencies, power)
+    background, error = _one_over_f(frequencies, power, len(pieces))
     looked_at = (frequencies >= SEARCH[0]) & (frequencies <= SEARCH[1])
     ratio = np.where(looked_at, power / background, 0.0)
     best = int(ratio.argmax())
-    k = 2 * len(pieces)
-    p = min(1.0, float(stats.chi2.sf(k * ratio[best], k)) * int(looked_at.sum()))
+    p = min(1.0, _tail(ratio[best], error[best], len(pieces)) * int(looked_at.sum()))
     inside = (frequencies >= BAND[0]) & (frequencies <= BAND[1])
     share = float(power[inside].sum() / power[1:].sum())
-    return Spectrum(frequencies, power, background, float(frequencies[best]), p, share, len(pieces))
+    peak = _between(frequencies, ratio, best)
+    return Spectrum(frequencies, power, background, peak, p, share, len(pieces))
 
 
 def ripple_envelope(
@@ -195,12 +196,29 @@ def _between(frequencies: FloatArray, ratio: FloatArray, best: int) -> float:
     return float(frequencies[best] + shift * (frequencies[1] - frequencies[0]))
 
 
-def _one_over_f(frequencies: FloatArray, power: FloatArray) -> FloatArray:
-    """Fit ``log P = a - b log f`` outside of the ripples; the spectrum at 0 Hz stays as it is."""
+def _one_over_f(
+    frequencies: FloatArray, power: FloatArray, n_segments: int
+) -> tuple[FloatArray, FloatArray]:
+    """Fit ``log P = a - b log f`` outside of the ripples.
+
+    The logarithm of a mean of K periodograms has the mean ``log P + psi(K) - log K`` and the
+    variance ``psi'(K)``; returned are the fit, freed from that bias, and its standard error.
+    """
     outside = (frequencies >= BACKGROUND[0]) & (frequencies <= BACKGROUND[1])
     outside &= (frequencies < SEARCH[0]) | (frequencies > SEARCH[1])
     outside &= power > 0
-    slope, level = np.polyfit(np.log(frequencies[outside]), np.log(power[outside]), 1)
-    background = power.copy()
-    background[1:] = np.exp(level + slope * np.log(frequencies[1:]))
-    return np.maximum(background, np.finfo(float).tiny)
+    design = np.column_stack([np.ones(frequencies.size), np.log(np.maximum(frequencies, 1.0))])
+    inverse = np.linalg.inv(design[outside].T @ design[outside])
+    line = inverse @ design[outside].T @ np.log(power[outside])
+    bias = float(special.digamma(n_segments)) - math.log(n_segments)
+    spread = float(special.polygamma(1, n_segments))
+    # A window correlates neighbouring frequencies: about 1.5 of them tell as much as one.
+    error = np.sqrt(1.5 * spread * np.einsum("ij,jk,ik->i", design, inverse, design))
+    return np.maximum(np.exp(design @ line - bias), np.finfo(float).tiny), error
+
+
+def _tail(ratio: float, error: float, n_segments: int) -> float:
+    """Return the chance of such a ratio, over what the background may be as well."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(15)
+    tails = stats.chi2.sf(2 * n_segments * ratio * np.exp(-error * nodes), 2 * n_segments)
+    return float(weights @ tails / weights.sum())
