@@ -308,7 +308,7 @@ def plot(result: Result, axes: Axes) -> None:
     axes.set_ylim(0, length)
     label(axes.xaxis, "time asleep", "s")
     label(axes.yaxis, "middle of the place field", "m")
-    axes.legend(fontsize=8, loc="upper right")
+    axes.legend(fontsize=8, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncol=2)
 
 
 def _scored(

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neurosim.contracts import Replay
 from neurosim.decoding import decode, posterior, spike_counts
 from neurosim.errors import ConfigError
 from neurosim.sharp_waves import Event
@@ -136,6 +137,35 @@ def score_replay(
         as_good += lines.fit(chance)[2] >= score
     p = (1 + as_good) / (1 + n_shuffles)
     return Trajectory(event, speed, middle, score, p, best)
+
+
+def as_replay(found: Trajectory, n_items: int, significant: float = 0.05) -> Replay:
+    """Return a trajectory as the fast CA3 hands over what a ripple brings back.
+
+    Parameters
+    ----------
+    found : Trajectory
+    n_items : int
+        Into how many places the track is divided; an item is a place, 0 where the animal starts.
+    significant : float
+        A replay is valid if fewer shuffles fit as well.
+
+    Returns
+    -------
+    Replay
+        `items` are the decoded places in their order, each once in a row; `confidence` is the
+        score; `trace` is the trajectory itself.
+    """
+    n_positions = found.decoded.shape[1]
+    if not 1 <= n_items <= n_positions:
+        raise ConfigError.expected(
+            "as_replay", "n_items", f"1..{n_positions} places", n_items, "choose fewer"
+        )
+    told = np.isfinite(found.decoded[:, 0])
+    places = found.decoded[told].argmax(axis=1) * n_items // n_positions
+    first = np.concatenate([[True], np.diff(places) != 0])
+    items = tuple(int(place) for place in places[first])
+    return Replay(items, found.score, found.p < significant, found)
 
 
 def median_speed(

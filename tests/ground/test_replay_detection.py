@@ -6,7 +6,7 @@ import pytest
 from neurosim.decoding import decode, posterior
 from neurosim.errors import ConfigError
 from neurosim.population_rate import population_rate
-from neurosim.replay_score import Search, median_speed, score_replay
+from neurosim.replay_score import Search, as_replay, median_speed, score_replay
 from neurosim.ripples import ripple_events, ripple_spectrum
 from neurosim.sharp_waves import Event, sharp_waves
 from neurosim.spikes import SpikeTrains
@@ -134,6 +134,18 @@ def test_a_planted_replay_is_significant_with_its_speed_and_direction(speed, dir
     assert found.direction == direction
     assert found.speed == pytest.approx(speed, abs=0.5)
     assert median_speed(spikes, TUNING, POSITIONS, WHOLE) == pytest.approx(speed, abs=0.5)
+
+
+def test_a_replay_is_handed_over_as_the_places_in_their_order():
+    rng = np.random.default_rng(12)
+    spikes = planted(lambda t: 2.7 - 6.0 * t, rng, peak=200.0)
+    found = score_replay(spikes, TUNING, POSITIONS, WHOLE, rng, n_shuffles=40)
+    replay = as_replay(found, 10)
+    assert replay.valid and replay.confidence == found.score
+    assert replay.items[0] >= 8 and replay.items[-1] <= 1
+    assert np.mean(np.diff(replay.items) < 0) > 0.9
+    with pytest.raises(ConfigError, match="as_replay.n_items"):
+        as_replay(found, 52)
 
 
 def test_spikes_without_order_are_significant_as_rarely_as_p_says():
