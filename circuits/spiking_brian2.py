@@ -20,6 +20,7 @@ from circuits.spiking_network import (
     Population,
     SpikingNetwork,
     Watch,
+    check_watch,
     external_steps,
 )
 from neurosim.errors import ConfigError
@@ -104,6 +105,7 @@ class Brian2Engine:
         import brian2
 
         watch = watch or Watch()
+        check_watch(self.network, watch)
         steps = external_steps(self.network, external or {}, duration)
         if self.target != "standalone":
             before = brian2.prefs["codegen.target"]

@@ -384,6 +384,31 @@ EXPLOSION_WINDOW = 0.1
 """Seconds over which a population's mean rate is held against its ceiling."""
 
 
+def check_watch(network: SpikingNetwork, watch: Watch) -> None:
+    """Refuse to watch what is not there.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown population or cell, and a spacing that is not positive.
+    """
+    for name in (watch.field_of, *watch.cells):
+        if name and name not in network.populations:
+            known = ", ".join(network.populations)
+            raise ConfigError.expected("Watch", "field_of", f"one of {known}", name, "check it")
+    for name, cells in watch.cells.items():
+        n = network.populations[name].n_units
+        if not all(0 <= cell < n for cell in cells):
+            raise ConfigError.expected(
+                "Watch", "cells", f"cells of 0..{n - 1} of {name}", cells, "check them"
+            )
+    if watch.field_every < 1 or watch.field_dt < network.dt * (1 - 1e-9):
+        raise ConfigError.expected(
+            "Watch", "field_dt", f"at least a step of {network.dt:g} s, of every cell or fewer",
+            (watch.field_dt, watch.field_every), "watch less often",
+        )  # fmt: skip
+
+
 def external_steps(
     network: SpikingNetwork, external: Mapping[str, SpikeTrains], duration: float
 ) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:

@@ -20,6 +20,7 @@ from circuits.spiking_network import (
     Population,
     SpikingNetwork,
     Watch,
+    check_watch,
     external_steps,
 )
 from neurosim import kernels
@@ -86,6 +87,7 @@ class NumbaEngine:
             For potentials that are no longer finite, and a population above its ceiling.
         """
         watch = watch or Watch()
+        check_watch(self.network, watch)
         outside = external_steps(self.network, external or {}, duration)
         total, start = self.network.steps(duration), self.step
         most = max(1, round(SEGMENT / self.network.dt))

@@ -269,6 +269,19 @@ def test_negative_weights_and_foreign_spikes_are_refused():
         NumbaEngine(network).run(0.01, {"a": late})
 
 
+@pytest.mark.parametrize(
+    ("watch", "words"),
+    [
+        (Watch("b"), "one of a, got 'b'"),
+        (Watch(cells={"a": (1,)}), r"cells of 0\.\.0 of a"),
+        (Watch("a", field_dt=1e-6), "at least a step"),
+    ],
+)
+def test_what_is_not_there_cannot_be_watched(watch, words):
+    with pytest.raises(ConfigError, match=words):
+        NumbaEngine(SpikingNetwork({"a": population(LEAKY)})).run(0.01, watch=watch)
+
+
 def test_without_a_compiler_brian2_falls_back_to_numpy_with_one_warning(monkeypatch):
     monkeypatch.setattr(spiking_brian2, "_has_compiler", lambda: False)
     network = SpikingNetwork({"a": population(LEAKY)})
