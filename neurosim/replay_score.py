@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -215,17 +215,32 @@ class _Lines:
         if not kept.any():  # The event is too short for any to cover so much.
             kept = covered >= 0.999 * covered.max()
         self.speed, self.offset, line = self.speed[kept], self.offset[kept], line[kept]
-        reach = round(search.band / spacing)
         index = np.rint((line - positions[0]) / spacing).astype(np.int64)
-        self.low = np.clip(index - reach, 0, positions.size)
-        self.high = np.clip(index + reach + 1, 0, positions.size)
+        self.wide = _edges(index, round(search.band / spacing), positions.size)
+        self.narrow = _edges(index, 1, positions.size)
         self.bins = np.arange(n_bins)
 
     def fit(self, decoded: FloatArray) -> tuple[float, float, float]:
-        """Return speed, middle and score of the best line."""
+        """Return speed, middle and score of the best line.
+
+        Of those within a hundredth of the best score, it is the one with most probability close by:
+        a wide band holds a sharp trajectory wherever it lies in it.
+        """
         sums = np.zeros((decoded.shape[0], decoded.shape[1] + 1))
         np.cumsum(np.nan_to_num(decoded), axis=1, out=sums[:, 1:])
-        mass = (sums[self.bins, self.high] - sums[self.bins, self.low]).sum(axis=1)
-        best = int(mass.argmax())
-        told = np.isfinite(decoded[:, 0]).sum()
-        return float(self.speed[best]), float(self.offset[best]), float(mass[best] / max(1, told))
+        mass = self._mass(sums, self.wide, slice(None))
+        told = max(1, int(np.isfinite(decoded[:, 0]).sum()))
+        good = np.flatnonzero(mass >= mass.max() - 0.01 * told)
+        best = good[self._mass(sums, self.narrow, good).argmax()]
+        return float(self.speed[best]), float(self.offset[best]), float(mass.max() / told)
+
+    def _mass(self, sums: FloatArray, edges: _Edges, which: Any) -> FloatArray:
+        low, high = (each[which] for each in edges)
+        return np.asarray((sums[self.bins, high] - sums[self.bins, low]).sum(axis=1))
+
+
+_Edges = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def _edges(index: NDArray[np.int64], reach: int, n_positions: int) -> _Edges:
+    return np.clip(index - reach, 0, n_positions), np.clip(index + reach + 1, 0, n_positions)
