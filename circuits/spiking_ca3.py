@@ -253,8 +253,8 @@ class SpikingCA3:
         engine : {"numba", "brian2"} or an engine of this network
             An engine goes on from where it is.
         recorder : Recorder, optional
-            Is given what has been simulated after each second, so that an interrupted or exploded
-            night can be read.
+            Is given what has been simulated in whole seconds, when a night is interrupted or
+            explodes too.
         watch : Watch, optional
             The field of the pyramidal cells by default.
         tick : callable
@@ -271,20 +271,22 @@ class SpikingCA3:
         watch = watch or Watch(field_of=PYRAMIDAL)
         dt, parts = self.config.dt, []
         left = self.network.steps(duration)
-        while left > 0:
-            n_steps = min(left, self.network.steps(1.0))
-            mossy = bernoulli_spikes(
-                self.config.n_pyramidal, self.config.mossy_rate, n_steps, dt, rng
-            )
-            try:
+        try:
+            while left > 0:
+                n_steps = min(left, self.network.steps(1.0))
+                mossy = bernoulli_spikes(
+                    self.config.n_pyramidal, self.config.mossy_rate, n_steps, dt, rng
+                )
                 parts.append(runner.run(n_steps * dt, {PYRAMIDAL: mossy}, watch))
-            except Explosion as explosion:
-                explosion.activity = joined([*parts, explosion.activity])
-                record(explosion.activity, recorder)
-                raise
-            record(joined(parts), recorder)
-            left -= n_steps
-            tick(len(parts) * 1.0)
+                left -= n_steps
+                tick(sum(part.duration for part in parts))
+        except Explosion as explosion:
+            parts.append(explosion.activity)
+            explosion.activity = joined(parts)
+            raise
+        finally:  # After Ctrl-C too.
+            if parts:
+                record(joined(parts), recorder)
         return joined(parts)
 
 
