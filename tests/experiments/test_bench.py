@@ -6,7 +6,7 @@ import re
 import pytest
 
 from experiments.__main__ import main
-from experiments.benchmarks import hippocampus, machine
+from experiments.benchmarks import hippocampus, machine, spiking
 from neurosim.discovery import modules
 
 TINY = hippocampus.Config(sizes=(300, 600), dense_up_to=600, smallest_in_slope=300)
@@ -81,3 +81,31 @@ def test_a_benchmark_that_is_none_or_a_field_that_is_none_is_refused(capsys):
 def test_an_experiment_without_a_long_version_says_so(capsys):
     assert main(["run", "ten_days", "--slow"]) == 2
     assert "has no long version" in capsys.readouterr().err
+
+
+@pytest.mark.compiled
+def test_the_spiking_network_is_measured_at_each_size(monkeypatch):
+    monkeypatch.setattr(spiking, "_apart", lambda do, config, n: do(config, n))
+    monkeypatch.setattr(
+        machine, "Config", lambda: machine_config(megabytes=8, accesses=100_000, repeats=1)
+    )
+    config = spiking.Config(sizes=(200, 400), seconds=0.1, turns=1, compared=0)
+    values = spiking.run(config)
+    values |= spiking.measure_learning(spiking.Config(track_seconds=3.0), 200)
+    for n in (200, 400):
+        assert values[f"cpu_seconds_{n}"] > 0 and values[f"ns_per_update_{n}"] > 0
+        assert values[f"pyramidal_rate_{n}"] > 0
+        assert values[f"bytes_per_synapse_{n}"] <= 5
+    assert values["learning_synapses"] == 200 * 80
+    page = spiking.table(values | {"ours_cpu_seconds": 1.0, "cython_cpu_seconds": 3.0})
+    assert "| 400 |" in page and "Brian2, Cython" in page and "16,000 synapses" in page
+
+
+@pytest.mark.slow
+@pytest.mark.compiled
+@pytest.mark.global_rng
+def test_brian2_is_measured_in_turns_with_ours():
+    values = spiking.measure_brian2(spiking.Config(seconds=0.1, turns=1), 400)
+    for name in ("cython", "standalone"):
+        assert values[f"speedup_{name}"] > 1
+        assert values[f"{name}_cpu_seconds"] > 0

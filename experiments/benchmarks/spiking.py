@@ -1,0 +1,285 @@
+"""What a second of a spiking CA3 costs, from a thousand cells to 64,000, and in Brian2."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.place_cells import PlaceCells, TrackConfig
+from circuits.spiking_brian2 import Brian2Engine
+from circuits.spiking_ca3 import PYRAMIDAL, SpikingCA3, SpikingCA3Config
+from circuits.spiking_network import SpikingNetwork, Watch, bernoulli_spikes
+from circuits.spiking_numba import NumbaEngine
+from experiments.benchmarks import machine
+from experiments.ripples_and_replay import Config as Track
+from experiments.ripples_and_replay import learn
+from neurosim.connectivity import Stored
+from neurosim.randomness import Streams
+from neurosim.resources import ResourceMeter
+
+LAPS = 43.0
+"""Passages of 400 s on the track: what planted weights have grown in."""
+
+ROWS = 1024
+"""Presynaptic cells whose weights are planted at a time."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Which sizes are measured, and what beside them.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        Pyramidal cells; see `SpikingCA3Config.of_size`.
+    seconds : float [s]
+        Simulated in each turn.
+    turns : int
+        Of which the median counts.
+    compared : int
+        Size at which Brian2 is measured in turns with ours; 0 for none.
+    standalone : bool
+        Whether Brian2's C++ program is measured too (its compilation takes a minute).
+    track_seconds : float [s]
+        Of learning, measured at the compared size; 0 for none.
+    threads : int
+        Of our engine; processor time counts all of them.
+    seed : int
+    """
+
+    sizes: tuple[int, ...] = (1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000)
+    seconds: float = 1.0
+    turns: int = 3
+    compared: int = 8_000
+    standalone: bool = True
+    track_seconds: float = 400.0
+    threads: int = 1
+    seed: int = 0
+
+
+def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> dict[str, Any]:
+    """Measure every size in a process of its own, so that its peak memory is its own.
+
+    Returns
+    -------
+    dict
+        ``<measure>_<size>`` with measure cpu_seconds (a simulated second), realtime (simulated
+        over wall seconds), pyramidal_rate, basket_rate, events (a simulated second),
+        ns_per_update, ns_per_event, bytes_per_synapse, peak_rss_mb; ``slope``; for the compared
+        size ``cython_cpu_seconds``, ``standalone_cpu_seconds``, ``speedup_cython``,
+        ``speedup_standalone`` and ``learning_*``.
+    """
+    values: dict[str, Any] = dict(machine.run(machine.Config()))
+    for n in config.sizes:
+        values |= _apart(measure, config, n)
+        tick(f"{n:,} cells: {values[f'cpu_seconds_{n}']:.3g} CPU s a simulated second")
+    if len(config.sizes) > 1:
+        cost = [values[f"cpu_seconds_{n}"] for n in config.sizes]
+        values["slope"] = float(np.polyfit(np.log(config.sizes), np.log(cost), 1)[0])
+    if config.compared:
+        values |= _apart(measure_brian2, config, config.compared)
+        tick(f"Brian2: {values['speedup_cython']:.1f} times slower")
+        if config.track_seconds:
+            values |= _apart(measure_learning, config, config.compared)
+    return values
+
+
+def measure(config: Config, n: int) -> dict[str, float]:
+    """Measure our engine at one size, with its pathways and without them."""
+    ca3 = planted(n, config.seed)
+    synapses = sum(way.wiring.index.size for way in ca3.network.pathways)
+    held = sum(way.wiring.index.nbytes + way.codes.nbytes for way in ca3.network.pathways)
+    engine = NumbaEngine(ca3.network, config.threads)
+    bare = NumbaEngine(SpikingNetwork(ca3.network.populations, (), ca3.network.dt), config.threads)
+    rng = Streams(config.seed).generator("mossy")
+    costs: dict[str, list[float]] = {"engine": [], "bare": [], "wall": []}
+    events, rates = 0.0, []
+    for turn in range(config.turns + 1):
+        before, start = engine.events, time.perf_counter()
+        cpu, activity = _cpu_of(ca3, engine, config.seconds, rng)
+        wall = time.perf_counter() - start
+        alone, _ = _cpu_of(ca3, bare, config.seconds, rng)
+        if turn:  # The first compiles and warms up.
+            for name, cost in (("engine", cpu), ("bare", alone), ("wall", wall)):
+                costs[name].append(cost / config.seconds)
+            events += (engine.events - before) / config.seconds / config.turns
+            rates.append([activity.rate(name) for name in ca3.network.populations])
+    cost, alone, wall = (float(np.median(costs[name])) for name in ("engine", "bare", "wall"))
+    updates = sum(p.n_units for p in ca3.network.populations.values()) / ca3.network.dt
+    pyramidal, basket = np.mean(rates, axis=0)
+    return {
+        f"cpu_seconds_{n}": cost,
+        f"realtime_{n}": 1.0 / wall,
+        f"pyramidal_rate_{n}": float(pyramidal),
+        f"basket_rate_{n}": float(basket),
+        f"events_{n}": events,
+        f"ns_per_update_{n}": 1e9 * alone / updates,
+        f"ns_per_event_{n}": 1e9 * max(0.0, cost - alone) / max(events, 1.0),
+        f"bytes_per_synapse_{n}": held / synapses,
+        f"peak_rss_mb_{n}": ResourceMeter().peak_rss_mb,
+    }
+
+
+def measure_brian2(config: Config, n: int) -> dict[str, float]:
+    """Measure Brian2 in turns with our engine, all with spikes of their own from outside.
+
+    Of Cython's target the construction and the generation of code are left out; of the standalone
+    program, construction and reading of the weights too: its simulation loop alone counts.
+    """
+    ca3 = planted(n, config.seed)
+    rng = Streams(config.seed).generator("mossy")
+    outside = {PYRAMIDAL: ca3.config.mossy_rate}
+    ours = NumbaEngine(ca3.network, config.threads)
+    cython = Brian2Engine(ca3.network, "cython", outside)
+    program = Brian2Engine(ca3.network, "standalone", outside, keep=True)
+    _cpu_of(ca3, ours, 0.1, rng)
+    cython.run(0.01)
+    if config.standalone:
+        program.run(config.seconds)
+    costs: dict[str, list[float]] = {"ours": [], "cython": [], "standalone": []}
+    rates = []
+    for _ in range(config.turns):
+        costs["ours"].append(_cpu_of(ca3, ours, config.seconds, rng)[0])
+        start = time.process_time()
+        activity = cython.run(config.seconds)
+        costs["cython"].append(time.process_time() - start)
+        rates.append([activity.rate(name) for name in ca3.network.populations])
+        if program.program is not None:
+            costs["standalone"].append(_loop_of(program.program))
+    if program.program is not None:
+        shutil.rmtree(program.program.parent, ignore_errors=True)
+    median = {k: float(np.median(v)) / config.seconds for k, v in costs.items() if v}
+    values = {f"{name}_cpu_seconds": cost for name, cost in median.items()}
+    for name in ("cython", "standalone"):
+        if name in median:
+            values[f"speedup_{name}"] = median[name] / median["ours"]
+    values["cython_pyramidal_rate"], values["cython_basket_rate"] = np.mean(rates, axis=0).tolist()
+    return values
+
+
+def measure_learning(config: Config, n: int) -> dict[str, float]:
+    """Measure symmetric STDP of all recurrent synapses while the animal runs."""
+    shape, rng = SpikingCA3Config.of_size(n), Streams(config.seed).generator("track")
+    spikes = PlaceCells(TrackConfig(), n, rng).spikes(config.track_seconds, rng)
+    wiring = shape.recurrent_wiring(rng)
+    start = time.process_time()
+    learn(Track(), wiring, spikes)
+    return {
+        "learning_cpu_seconds": time.process_time() - start,
+        "learning_synapses": float(wiring.index.size),
+        "learning_peak_rss_mb": ResourceMeter().peak_rss_mb,
+    }
+
+
+def planted(n: int, seed: int) -> SpikingCA3:
+    """Return a network whose weights are those expected after 400 s on the track.
+
+    Learning them takes longer than all measurements; the mean weight at each distance between two
+    fields is known in closed form (`PlaceCells.expected_pairs`).
+    """
+    streams, track = Streams(seed), Track()
+    shape = SpikingCA3Config.of_size(n)
+    places = PlaceCells(TrackConfig(), n, streams.generator("place_cells"))
+    wiring = shape.recurrent_wiring(streams.generator("recurrent"))
+    grid = np.linspace(0.0, 1.5, 76)
+    grown = LAPS * track.amplitude * places.expected_pairs(grid, track.tau)
+    profile = np.minimum(track.initial_weight / track.largest_weight + grown, 1.0)
+    centre = np.full(n, np.nan)
+    centre[places.cells] = places.centres
+    weights = _weights(wiring, centre, grid, profile)
+    weights *= np.float32(track.largest_weight * track.scale * shape.strength)
+    return SpikingCA3(shape, wiring, weights, streams.generator("baskets"))
+
+
+def table(values: dict[str, Any]) -> str:
+    """Return the measurements as Markdown."""
+    sizes = sorted(int(key.rsplit("_", 1)[1]) for key in values if key.startswith("realtime_"))
+    lines = [
+        machine.table(values),
+        "",
+        "| pyramidal cells | CPU s a simulated s | simulated over wall | rates (Hz) | million "
+        "events a s | ns a cell's step | ns an event | bytes a synapse | peak MB |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for n in sizes:
+        lines.append(
+            f"| {n:,} | {values[f'cpu_seconds_{n}']:.3g} | {values[f'realtime_{n}']:.2g} "
+            f"| {values[f'pyramidal_rate_{n}']:.2f}, {values[f'basket_rate_{n}']:.0f} "
+            f"| {values[f'events_{n}'] / 1e6:.3g} | {values[f'ns_per_update_{n}']:.2f} "
+            f"| {values[f'ns_per_event_{n}']:.2f} | {values[f'bytes_per_synapse_{n}']:.2f} "
+            f"| {values[f'peak_rss_mb_{n}']:,.0f} |"
+        )
+    if "slope" in values:
+        lines += ["", f"Slope of log cost over log cells: {values['slope']:.3f}."]
+    rows = [("ours", "ours"), ("Brian2, Cython", "cython"), ("Brian2, C++ program", "standalone")]
+    rows = [(name, key) for name, key in rows if f"{key}_cpu_seconds" in values]
+    if rows:
+        lines += ["", "| engine | CPU s a simulated s | times ours |", "|---|---|---|"]
+        for name, key in rows:
+            times = values.get(f"speedup_{key}", 1.0)
+            lines.append(f"| {name} | {values[f'{key}_cpu_seconds']:.3g} | {times:.1f} |")
+    if "learning_cpu_seconds" in values:
+        lines += ["", f"Learning on the track: {values['learning_cpu_seconds']:.0f} CPU s for "
+                  f"{values['learning_synapses']:,.0f} synapses, "
+                  f"{values['learning_peak_rss_mb']:,.0f} MB at most."]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _weights(
+    wiring: Stored, centre: NDArray[Any], grid: NDArray[Any], profile: NDArray[Any]
+) -> NDArray[np.float32]:
+    """Return the profile's value at the distance of every two place cells, a block at a time."""
+    weights = np.full(wiring.index.shape, profile[-1], dtype=np.float32)
+    for first in range(0, wiring.n_pre, ROWS):
+        rows = slice(first, first + ROWS)
+        apart = np.abs(centre[wiring.index[rows]] - centre[rows, None])
+        both = np.isfinite(apart)
+        weights[rows][both] = np.interp(apart[both], grid, profile)
+    return weights
+
+
+def _cpu_of(
+    ca3: SpikingCA3, engine: NumbaEngine, seconds: float, rng: np.random.Generator
+) -> tuple[float, Any]:
+    """Return the processor time of our engine, the drawing of its mossy spikes included."""
+    start = time.process_time()
+    n_steps = ca3.network.steps(seconds)
+    mossy = bernoulli_spikes(
+        ca3.config.n_pyramidal, ca3.config.mossy_rate, n_steps, ca3.config.dt, rng
+    )
+    activity = engine.run(seconds, {PYRAMIDAL: mossy}, Watch())
+    return time.process_time() - start, activity
+
+
+def _loop_of(program: Path) -> float:
+    """Return the processor time of a standalone program's loop.
+
+    Brian2 notes the wall time of the loop; the share of it that was processor time is taken to be
+    that of the whole program.
+    """
+    folder = program.parent
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run([str(program)], cwd=folder, check=True, capture_output=True)
+    wall = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    noted = float((folder / "results" / "last_run_info.txt").read_text().split()[0])
+    return noted * min(1.0, cpu / wall)
+
+
+def _apart(do: Callable[[Config, int], dict[str, float]], config: Config, n: int) -> dict[str, Any]:
+    """Run in a fresh process, so that its peak memory is its own."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(do, config, n).result()
