@@ -1,0 +1,334 @@
+"""Lamellae: slices of the dentate gyrus, each with a part of the entorhinal sheet to itself.
+
+What a class looks like is put together from what its parts look like: with K cells a class in each
+of L lamellae, K^L wholes are near to what is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.codes import SparseCode
+from neurosim.errors import ConfigError, InputError
+from neurosim.ledger import Ledger
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+
+FINEST = 255
+"""Steps of the input at most: distances are sums of whole numbers, the same in any order."""
+
+QUIET = 0.3
+"""Activity of a lamella at which divisive inhibition halves it."""
+
+MOST_WINS = (1 << 16) - 1
+
+
+@dataclass(frozen=True)
+class LamellaeConfig:
+    """How the entorhinal sheet is cut, and what a class may recruit.
+
+    Parameters
+    ----------
+    n_classes : int
+        Classes that can be told apart.
+    cells : int
+        Granule cells that a class recruits in each lamella.
+    extent, stride : int [columns of the sheet]
+        Side of the square of the sheet that drives a lamella, and from one to the next.
+    bits : int
+        Of a weight: 4 or 8.
+    strongest : float
+        Weight of the largest count.
+    conscience : float
+        How much a cell that has often won yields: distances count times wins to this power.
+    """
+
+    n_classes: int = 10
+    cells: int = 60
+    extent: int = 3
+    stride: int = 2
+    bits: int = 4
+    strongest: float = 0.35
+    conscience: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("n_classes", "cells", "extent", "stride"):
+            if getattr(self, name) < 1:
+                raise ConfigError.expected(self, name, "1 or more", getattr(self, name), "raise it")
+        if self.bits not in (4, 8):
+            raise ConfigError.expected(self, "bits", "4 or 8", self.bits, "choose one of them")
+        if not (self.strongest > 0 and 0 <= self.conscience <= 1):
+            raise ConfigError.expected(
+                self, "conscience", "0..1, and strongest above 0",
+                (self.conscience, self.strongest), "try 0.5 and 0.35",
+            )  # fmt: skip
+
+    @property
+    def most(self) -> int:
+        """The largest count of a weight."""
+        return (1 << self.bits) - 1
+
+    @property
+    def fine(self) -> int:
+        """Steps of the input to one count of a weight."""
+        return FINEST // self.most
+
+
+class Lamellae:
+    """One-shot, class-gated competition in every lamella, and what it says about a class.
+
+    A lamella sees ``u = x / (|x| + QUIET)`` of its part of the sheet. A label opens the gate of its
+    class's cells only. While a class has fresh cells in the lamella the next one takes the pattern
+    as it is; later the cell with the smallest ``|u - w|^2 n^conscience`` wins and turns towards
+    it, ``w += (u - w) / n``, n its wins: the more a synapse has seen, the less it moves. A class's
+    evidence is ``- sum over lamellae of the least |u - w|^2`` among its cells. So what is learnt
+    of one class changes nothing in the synapses of another.
+
+    A weight is a count of 4 or 8 bits at all times; a step that is smaller than a count is taken by
+    chance. Exposure to a single pattern is enough to answer; `settle` merges what single
+    patterns have left.
+
+    What a synapse must know: pre, its weight, whether its cell won and how often it has. What a
+    cell must know: its own match, and, through inhibition, that no other matched better.
+
+    Parameters
+    ----------
+    config : LamellaeConfig
+    sheet : (n_rows, n_columns, n_fields)
+        Of the entorhinal activity.
+    rng : numpy.random.Generator
+        For steps smaller than a count.
+
+    Attributes
+    ----------
+    weights : (n_lamellae, n_classes, cells, n_pre) uint8 [counts]
+    wins : (n_lamellae, n_classes, cells) uint16
+        0 for a fresh cell.
+
+    References
+    ----------
+    Andersen, Bliss & Skrede (1971) Exp. Brain Res. 13:222 (lamellae); Ahalt, Krishnamurthy, Chen &
+    Melton (1990) Neural Netw. 3:277 (frequency-sensitive competition); Boiman, Shechtman & Irani
+    (2008) CVPR (the sum of nearest parts); MacQueen (1967) (steps of 1/n).
+    """
+
+    def __init__(
+        self, config: LamellaeConfig, sheet: tuple[int, int, int], rng: np.random.Generator
+    ) -> None:
+        if min(sheet[:2]) < config.extent:
+            raise ConfigError.expected(
+                config, "extent", f"at most the sheet, {sheet[:2]}", config.extent, "lower it"
+            )
+        self.config, self.sheet, self._rng = config, sheet, rng
+        rows, columns = (
+            range(0, extent - config.extent + 1, config.stride) for extent in sheet[:2]
+        )
+        self._corners = [(row, column) for row in rows for column in columns]
+        n_pre = config.extent**2 * sheet[2]
+        shape = (len(self._corners), config.n_classes, config.cells)
+        self.weights = np.zeros((*shape, n_pre), dtype=np.uint8)
+        self.wins = np.zeros(shape, dtype=np.uint16)
+        self.ledger = Ledger()
+
+    @property
+    def n_lamellae(self) -> int:
+        """Number of lamellae."""
+        return len(self._corners)
+
+    @property
+    def n_units(self) -> int:
+        """Granule cells of all lamellae."""
+        return self.wins.size
+
+    def observe(self, activity: FloatArray, labels: IntArray) -> None:
+        """Take in patterns, one after the other, in one exposure.
+
+        Parameters
+        ----------
+        activity : (n, n_rows, n_columns, n_fields) float32
+        labels : (n,) int64
+
+        Raises
+        ------
+        InputError
+            For another size, a label that is no class, or activity that is not finite.
+        """
+        drive = self._drive(activity)
+        wrong = (labels < 0) | (labels >= self.config.n_classes)
+        if labels.shape != (len(drive),) or wrong.any():
+            raise InputError.expected(
+                "Lamellae", "labels", f"a class from 0 to {self.config.n_classes - 1} a pattern",
+                labels[wrong] if labels.shape == (len(drive),) else labels.shape,
+                "raise n_classes, or renumber the classes",
+            )  # fmt: skip
+        chance = self._rng.random(drive.shape, dtype=np.float32)
+        compared, written = _observe(
+            drive, labels, chance, self.weights, self.wins, self.config.fine, self.config.most,
+            MOST_WINS, self.config.conscience,
+        )  # fmt: skip
+        self.ledger.add(compared + written, written, compared + written, compared + 2 * written)
+
+    def evidence(self, activity: FloatArray) -> FloatArray:
+        """Return what speaks for each class, ``(n, n_classes)``; -inf for one never seen."""
+        drive = self._drive(activity)
+        total = np.zeros((len(drive), self.config.n_classes), np.float32)
+        for lamella in range(self.n_lamellae):
+            total -= self._distances(drive, lamella).min(axis=2)
+        return total
+
+    def encode(self, activity: FloatArray) -> list[SparseCode]:
+        """Return which granule cell of each lamella answers to each pattern, whatever its class."""
+        drive = self._drive(activity)
+        winners = np.stack(
+            [
+                self._distances(drive, k).reshape(len(drive), -1).argmin(1)
+                for k in range(self.n_lamellae)
+            ],
+            axis=1,
+        )
+        first = np.arange(self.n_lamellae) * (self.n_units // self.n_lamellae)
+        return [SparseCode(row + first, self.n_units) for row in winners]
+
+    def settle(self) -> int:
+        """Merge each cell that stems from a single pattern with the nearest of its class.
+
+        So that nothing one image alone has written outlasts the day. The two become one, with the
+        mean of their weights by their wins, and the other is fresh again.
+
+        Returns
+        -------
+        int
+            Cells that still stem from a single pattern: their class has no other in the lamella.
+        """
+        left = 0
+        for k, c in zip(*np.nonzero((self.wins == 1).any(axis=2)), strict=True):
+            wins, weights = self.wins[k, c], self.weights[k, c]
+            for single in np.flatnonzero(wins == 1):
+                used = np.flatnonzero(wins > 0)
+                if wins[single] != 1:
+                    continue  # It took part in a merger meanwhile.
+                if len(used) == 1:
+                    left += 1
+                    break
+                own = weights[single].astype(np.float64)
+                others = used[used != single]
+                near = others[np.square(weights[others] - own).sum(axis=1).argmin()]
+                n = min(int(wins[near]) + 1, MOST_WINS)
+                goal = weights[near] + (own - weights[near]) / n
+                weights[near] = np.floor(goal + self._rng.random(goal.shape))
+                wins[near] = n
+                weights[single], wins[single] = 0, 0
+        return left
+
+    @property
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the named arrays: weights packed to their bits, and wins."""
+        weights = self.weights
+        if self.config.bits == 4:
+            flat = np.pad(weights, [(0, 0)] * 3 + [(0, weights.shape[3] % 2)])
+            weights = flat[..., ::2] | (flat[..., 1::2] << 4)
+        return {"weights": weights, "wins": self.wins}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take a saved state back.
+
+        Raises
+        ------
+        InputError
+            When it is of another shape.
+        """
+        for name, own in self.state.items():
+            if name not in state or np.shape(state[name]) != own.shape:
+                raise InputError.expected(
+                    "Lamellae", name, f"an array of shape {own.shape}",
+                    np.shape(state[name]) if name in state else None,
+                    "restore a state of the same configuration",
+                )  # fmt: skip
+        packed = np.asarray(state["weights"])
+        if self.config.bits == 4:
+            both = np.stack([packed & 15, packed >> 4], axis=-1)
+            packed = both.reshape(*packed.shape[:3], -1)[..., : self.weights.shape[3]]
+        self.weights[...] = packed
+        self.wins[...] = state["wins"]
+
+    def _distances(self, drive: NDArray[np.int16], lamella: int) -> FloatArray:
+        """Return the squared distance to each cell, ``(n, n_classes, cells)``; inf if fresh."""
+        u = drive[:, lamella].astype(np.float32) / self.config.fine
+        used = self.wins[lamella] > 0
+        w = self.weights[lamella].reshape(used.size, -1).astype(np.float32)
+        distance = (u * u).sum(1)[:, None] - 2 * (u @ w.T) + (w * w).sum(1)[None]
+        n = len(u) * w.size
+        self.ledger.add(n, 0, n, w.size * self.config.bits // 8)
+        distance[:, ~used.ravel()] = np.inf
+        return distance.reshape(len(u), *used.shape)
+
+    def _drive(self, activity: FloatArray) -> NDArray[np.int16]:
+        """Return what each lamella sees ``(n, n_lamellae, n_pre)``, `fine` steps to a count."""
+        if activity.ndim != 4 or activity.shape[1:] != self.sheet:
+            raise InputError.expected(
+                "Lamellae", "activity", f"(n, {', '.join(map(str, self.sheet))}) values",
+                activity.shape, "encode with the maps that the lamellae were made for",
+            )  # fmt: skip
+        if not np.isfinite(activity).all():
+            raise InputError.expected(
+                "Lamellae", "activity", "finite values", "NaN or inf", "see where they arise"
+            )
+        side = self.config.extent
+        parts = np.stack(
+            [
+                activity[:, r : r + side, c : c + side].reshape(len(activity), -1)
+                for r, c in self._corners
+            ],
+            axis=1,
+        )
+        parts = parts / (np.linalg.norm(parts, axis=2, keepdims=True) + np.float32(QUIET))
+        scaled = np.rint(parts * np.float32(FINEST / self.config.strongest))
+        return np.minimum(scaled, FINEST).astype(np.int16)
+
+
+def n_bytes(state: Mapping[str, NDArray[Any]]) -> int:
+    """Return the bytes of named arrays."""
+    return sum(array.nbytes for array in state.values())
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _observe(drive, labels, chance, weights, wins, fine, most, most_wins, conscience):
+    n_lamellae, _, cells, n_pre = weights.shape
+    step, per_step = np.int32(fine), np.float32(1.0 / fine)
+    compared, written = 0, 0
+    for i in range(drive.shape[0]):
+        c = labels[i]
+        for l in range(n_lamellae):
+            u = drive[i, l]
+            winner = -1
+            for k in range(cells):
+                if wins[l, c, k] == 0:
+                    winner = k
+                    break
+            if winner < 0:
+                best = np.inf
+                for k in range(cells):
+                    w = weights[l, c, k]
+                    total = np.int32(0)
+                    for d in range(n_pre):
+                        gap = np.int32(u[d]) - step * np.int32(w[d])
+                        total += np.int32(gap * gap)
+                    score = total * np.float64(wins[l, c, k]) ** conscience
+                    if score < best:
+                        best, winner = score, k
+                compared += cells * n_pre
+            n = min(int(wins[l, c, winner]) + 1, most_wins)
+            wins[l, c, winner] = n
+            w = weights[l, c, winner]
+            for d in range(n_pre):
+                goal = w[d] + (np.float32(u[d]) * per_step - w[d]) / np.float32(n)
+                w[d] = min(int(goal + chance[i, l, d]), most)
+            written += n_pre
+    return compared, written
