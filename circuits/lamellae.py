@@ -196,6 +196,10 @@ class Lamellae:
         first = np.arange(self.n_lamellae) * (self.n_units // self.n_lamellae)
         return [SparseCode(row + first, self.n_units) for row in winners]
 
+    def parts(self, activity: FloatArray) -> FloatArray:
+        """Return what each lamella sees ``(n, n_lamellae, n_pre)``, in counts of a weight."""
+        return self._drive(activity).astype(np.float32) / np.float32(self.config.fine)
+
     def settle(self) -> int:
         """Merge each cell that stems from a single pattern with the nearest of its class.
 

@@ -97,7 +97,7 @@ class Course:
         tells the task. Of joint learning: the same row throughout.
     untrained : (n_tasks,) float
     gaps : (n_visits,) float
-        `continual_metrics.stability_gap` of the tasks met before; NaN in the first visit.
+        `continual_metrics.stability_gap` of the classes met before; NaN in the first visit.
     speed : (n_visits, len(SHOTS)) float
         Accuracy on a task's test images after so many samples of each of its classes, one by one.
     n_bytes, n_bytes_network, n_bytes_raw : int [B]
@@ -106,6 +106,8 @@ class Course:
         Of learning.
     cpu_seconds, test_cpu_seconds : float [s]
         Of learning, and of all answers.
+    learner : ContinualLearner
+        At the end.
     """
 
     visits: tuple[int, ...]
@@ -120,6 +122,7 @@ class Course:
     weight_writes: int
     cpu_seconds: float
     test_cpu_seconds: float
+    learner: ContinualLearner
 
     def metrics(self) -> dict[str, float]:
         """Return the flat numbers; shares, not per cent."""
@@ -162,8 +165,8 @@ def live(
     part : str
         "test", or "validation" while a method is tuned.
     probe : int
-        Test images a task for what is measured within a visit (stability gap and speed); 0 leaves
-        both out.
+        First test images of a task for what is measured within a visit (stability gap and speed);
+        0 leaves both out.
     tick : callable
         Called after each visit.
 
@@ -208,24 +211,24 @@ class _Life:
         return Course(
             visits, accuracy, untrained, gaps, speed,
             n_bytes(state), n_bytes(state, "network/"), n_bytes(state, "memory/raw"),
-            self.multiply_adds, self.weight_writes, self.learning, self.testing,
+            self.multiply_adds, self.weight_writes, self.learning, self.testing, self.learner,
         )  # fmt: skip
 
     def visit(self, visit: int) -> float:
         """Learn one visit; return the stability gap of the tasks met before."""
         visits = self.stream.visits
         old = sorted(set(visits[:visit]) - {visits[visit]}) if self.probe else []
-        before = self.examine(self.learner, old) if old else np.zeros(0)
+        before = self.glance(old)
         during = []
         for number, batch in enumerate(self.stream.batches(visit), start=1):
             self.spend(lambda batch=batch: self.learner.observe(batch))  # type: ignore[misc]
             if old and number in PROBES:
-                during.append(self.examine(self.learner, old))
+                during.append(self.glance(old))
         if self.stream.config.boundaries == "sharp":
             self.spend(lambda: self.learner.end_of_task(visits[visit]))
         if not old:
             return float("nan")
-        during.append(self.examine(self.learner, old))
+        during.append(self.glance(old))
         return measures.stability_gap(before, during)
 
     def learn_all(self) -> None:
@@ -250,8 +253,19 @@ class _Life:
         self.testing += meter.cpu_seconds
         return right
 
-    def accuracy(self, learner: ContinualLearner, number: int, few: bool) -> float:
-        """Return the share of a task's test images that are answered rightly."""
+    def glance(self, tasks: list[int]) -> FloatArray:
+        """Return the accuracy on each class of some tasks, on their first test images."""
+        found = []
+        with ResourceMeter() as meter:
+            for number in tasks:
+                right = self.right(self.learner, number, few=True)
+                y = self.tests[number].y[: self.probe]
+                found += [right[y == label].mean() for label in np.unique(y)]
+        self.testing += meter.cpu_seconds
+        return np.array(found)
+
+    def right(self, learner: ContinualLearner, number: int, few: bool) -> NDArray[np.bool_]:
+        """Return which of a task's test images are answered rightly."""
         x, y, _ = self.tests[number]
         if few:
             x, y = x[: self.probe], y[: self.probe]
@@ -260,7 +274,7 @@ class _Life:
             raise NumericalError.at(type(learner).__name__, "scores", float(number))
         if self.stream.config.scenario == "task":
             scores = np.where(self.stream.tasks[number].outputs, scores, -np.inf)
-        return float((scores.argmax(axis=1) == y).mean())
+        return np.asarray(scores.argmax(axis=1) == y)
 
     def speed(self, visit: int, shots: int) -> float:
         """Return the accuracy on a task after some samples of each of its classes.

@@ -49,7 +49,7 @@ class FastMemory(Method):
     budget: int = 400_000
     n_fields: int = 32
     winners: int = 2
-    development: int = 20
+    development: int = 4
     bits: int = 4
     conscience: float = 0.5
 
