@@ -249,7 +249,9 @@ class _Life:
         """Return the accuracy on each task, or on the first test images of a few."""
         which = range(len(self.tests)) if few is None else few
         with ResourceMeter() as meter:
-            right = np.array([self.accuracy(learner, number, few is not None) for number in which])
+            right = np.array(
+                [self.right(learner, number, few is not None).mean() for number in which]
+            )
         self.testing += meter.cpu_seconds
         return right
 
