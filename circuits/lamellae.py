@@ -264,14 +264,18 @@ class Lamellae:
 
     def _distances(self, drive: NDArray[np.int16], lamella: int) -> FloatArray:
         """Return the squared distance to each cell, ``(n, n_classes, cells)``; inf if fresh."""
-        u = drive[:, lamella].astype(np.float32) / self.config.fine
+        u = drive[:, lamella].astype(np.float32) / np.float32(self.config.fine)
         used = self.wins[lamella] > 0
-        w = self.weights[lamella].reshape(used.size, -1).astype(np.float32)
-        distance = (u * u).sum(1)[:, None] - 2 * (u @ w.T) + (w * w).sum(1)[None]
+        w = self.weights[lamella][used].astype(np.float32)
+        distance = np.full((len(u), *used.shape), np.inf, np.float32)
+        near = u @ w.T
+        near *= -2
+        near += np.square(u).sum(axis=1)[:, None]
+        near += np.square(w).sum(axis=1)
+        distance[:, used] = near
         n = len(u) * w.size
         self.ledger.add(n, 0, n, w.size * self.config.bits // 8)
-        distance[:, ~used.ravel()] = np.inf
-        return distance.reshape(len(u), *used.shape)
+        return distance
 
     def _drive(self, activity: FloatArray) -> NDArray[np.int16]:
         """Return what each lamella sees ``(n, n_lamellae, n_pre)``, `fine` steps to a count."""

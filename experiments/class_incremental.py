@@ -15,6 +15,7 @@ from experiments.continual.der import DER
 from experiments.continual.er import ER
 from experiments.continual.ewc import EWC
 from experiments.continual.fast_memory import FastLearner, FastMemory
+from experiments.continual.fly_model import FlyModel
 from experiments.continual.gated_prototypes import GatedPrototypes
 from experiments.continual.gdumb import GDumb
 from experiments.continual.joint import Joint
@@ -52,6 +53,7 @@ ARMS: Mapping[str, Method] = MappingProxyType(
         **{f"GDumb {n}": GDumb(per_class=n) for n in (10, 50, 100)},
         "NCM": NearestClassMean(),
         "SLDA": StreamingLDA(),
+        "FlyModel": FlyModel(),
         "random features": RandomFeatures(),
         **{f"1-NN {n}": NearestNeighbour(n) for n in (10, 50, 100)},
         **{f"prototypes {n}": GatedPrototypes(n) for n in (10, 50, 100)},
