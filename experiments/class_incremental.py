@@ -116,7 +116,7 @@ class Config:
     boundaries: str = "sharp"
     n_tasks: int = 5
     part: str = "test"
-    probe: int = 200
+    probe: int = 100
     audit: int = 0
     arms: tuple[str, ...] = tuple(ARMS)
     seeds: tuple[int, ...] = tuple(range(5))

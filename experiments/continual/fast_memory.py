@@ -47,7 +47,7 @@ class FastMemory(Method):
     """
 
     budget: int = 400_000
-    n_fields: int = 32
+    n_fields: int = 16
     winners: int = 2
     development: int = 4
     bits: int = 4
