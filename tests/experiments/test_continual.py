@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from experiments import class_incremental
 from experiments.continual.a_gem import project
 from experiments.continual.ewc import EWC, fisher_diagonal
 from experiments.continual.fast_memory import FastMemory
@@ -415,3 +416,37 @@ def test_the_fast_memory_reaches_its_bars_on_mnist():
         course = live(stream, FastMemory(budget=budget), Streams(0).generator("learner"), probe=0)
         assert course.n_bytes <= budget
         assert course.metrics()["acc"] >= bar
+
+
+@pytest.mark.compiled
+def test_the_experiment_looks_inside_and_draws():
+    import matplotlib.pyplot as plt
+
+    config = class_incremental.Config(
+        arms=("none", "NCM", "ER 10", "fast 79 kB"), seeds=(0, 1), workers=1, probe=20, audit=5
+    )
+    result = class_incremental.run(config)
+    numbers = result.metrics()
+    assert numbers["acc_none"] < numbers["acc_er_10"] < numbers["acc_fast_79_kb"]
+    assert numbers["acc_fast_79_kb_low"] < numbers["acc_fast_79_kb"]
+    # The gyrus separates, and keeps no image.
+    assert numbers["dg_between_fast_79_kb"] < 0.5 * numbers["ec_between_fast_79_kb"]
+    assert numbers["dg_within_fast_79_kb"] > 3 * numbers["dg_between_fast_79_kb"]
+    assert numbers["fewest_wins_fast_79_kb"] >= 2 and numbers["single_cells_fast_79_kb"] == 0
+    assert numbers["nearest_image_exact_fast_79_kb"] == 0
+    assert numbers["n_bytes_fast_79_kb"] <= 79_000
+    figure, axes = plt.subplots()
+    class_incremental.plot(result, axes)
+    assert len(axes.containers) == 2  # Two families with bars.
+    plt.close(figure)
+
+
+def test_a_protocol_brings_its_own_network():
+    config = class_incremental.Config(protocol="van_de_ven")
+    ewc = config.method("EWC")
+    assert (ewc.hidden, ewc.optimiser, ewc.eta, ewc.strength) == ((400, 400), "adam", 1e-3, 1e9)
+    assert config.method("ER 20").by_tasks and config.method("ER 20").per_class == 20
+    assert config.stream().iterations == 2000 and config.method("NCM") == NearestClassMean()
+    assert class_incremental.Config().method("EWC").hidden == (100, 100)
+    with pytest.raises(ConfigError, match="did you mean ER 10"):
+        class_incremental.Config(arms=("ER10",))
