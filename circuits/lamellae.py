@@ -29,6 +29,9 @@ QUIET = 0.3
 
 MOST_WINS = (1 << 16) - 1
 
+N_AGES = 24
+"""Ages of a class, by the logarithm (base 2) of the patterns it has seen."""
+
 
 @dataclass(frozen=True)
 class LamellaeConfig:
@@ -48,6 +51,9 @@ class LamellaeConfig:
         Weight of the largest count.
     conscience : float
         How much a cell that has often won yields: distances count times wins to this power.
+    patience : float
+        How far it is made up for that a class met a few times has few cells: 0 not at all, so that
+        it is rarely heard beside old ones; 1 fully, at the cost of the old ones' peace.
     """
 
     n_classes: int = 10
@@ -57,6 +63,7 @@ class LamellaeConfig:
     bits: int = 4
     strongest: float = 0.35
     conscience: float = 0.5
+    patience: float = 0.5
 
     def __post_init__(self) -> None:
         for name in ("n_classes", "cells", "extent", "stride"):
@@ -64,10 +71,12 @@ class LamellaeConfig:
                 raise ConfigError.expected(self, name, "1 or more", getattr(self, name), "raise it")
         if self.bits not in (4, 8):
             raise ConfigError.expected(self, "bits", "4 or 8", self.bits, "choose one of them")
-        if not (self.strongest > 0 and 0 <= self.conscience <= 1):
+        if not (self.strongest > 0 and 0 <= min(self.conscience, self.patience)) or (
+            max(self.conscience, self.patience) > 1
+        ):
             raise ConfigError.expected(
-                self, "conscience", "0..1, and strongest above 0",
-                (self.conscience, self.strongest), "try 0.5 and 0.35",
+                self, "conscience", "0..1, so patience, and strongest above 0",
+                (self.conscience, self.patience, self.strongest), "try 0.5, 0.5 and 0.35",
             )  # fmt: skip
 
     @property
@@ -87,9 +96,13 @@ class Lamellae:
     A lamella sees ``u = x / (|x| + QUIET)`` of its part of the sheet. A label opens the gate of its
     class's cells only. While a class has fresh cells in the lamella the next one takes the pattern
     as it is; later the cell with the smallest ``|u - w|^2 n^conscience`` wins and turns towards
-    it, ``w += (u - w) / n``, n its wins: the more a synapse has seen, the less it moves. A class's
-    evidence is ``- sum over lamellae of the least |u - w|^2`` among its cells. So what is learnt
-    of one class changes nothing in the synapses of another.
+    it, ``w += (u - w) / n``, n its wins: the more a synapse has seen, the less it moves. So what is
+    learnt of one class changes nothing in the synapses of another.
+
+    A class's evidence is ``sum over lamellae of patience E(age) - d``, d the least ``|u - w|^2``
+    among its cells. A class that has been met a few times has few cells, and none can be as near as
+    the nearest of many; E is how near a class of that age, whichever, has usually come to the next
+    pattern of its own. Between classes of one age it makes no difference.
 
     A weight is a count of 4 or 8 bits at all times; a step that is smaller than a count is taken by
     chance. Exposure to a single pattern is enough to answer; `settle` merges what single
@@ -111,6 +124,12 @@ class Lamellae:
     weights : (n_lamellae, n_classes, cells, n_pre) uint8 [counts]
     wins : (n_lamellae, n_classes, cells) uint16
         0 for a fresh cell.
+    seen : (n_classes,) uint32
+        Patterns of each class.
+    usual : (n_lamellae, N_AGES) float32
+        E, the mean distance by age.
+    met : (N_AGES,) uint32
+        Patterns that each mean is of.
 
     References
     ----------
@@ -135,6 +154,9 @@ class Lamellae:
         shape = (len(self._corners), config.n_classes, config.cells)
         self.weights = np.zeros((*shape, n_pre), dtype=np.uint8)
         self.wins = np.zeros(shape, dtype=np.uint16)
+        self.seen = np.zeros(config.n_classes, dtype=np.uint32)
+        self.usual = np.zeros((shape[0], N_AGES), dtype=np.float32)
+        self.met = np.zeros(N_AGES, dtype=np.uint32)
         self.ledger = Ledger()
 
     @property
@@ -170,8 +192,8 @@ class Lamellae:
             )  # fmt: skip
         chance = self._rng.random(drive.shape, dtype=np.float32)
         compared, written = _observe(
-            drive, labels, chance, self.weights, self.wins, self.config.fine, self.config.most,
-            MOST_WINS, self.config.conscience,
+            drive, labels, chance, self.weights, self.wins, self.seen, self.usual, self.met,
+            self.config.fine, self.config.most, MOST_WINS, self.config.conscience,
         )  # fmt: skip
         self.ledger.add(compared + written, written, compared + written, compared + 2 * written)
 
@@ -180,7 +202,7 @@ class Lamellae:
         drive = self._drive(activity)
         total = np.zeros((len(drive), self.config.n_classes), np.float32)
         for lamella in range(self.n_lamellae):
-            total -= self._distances(drive, lamella).min(axis=2)
+            total += self._usual(lamella) - self._distances(drive, lamella).min(axis=2)
         return total
 
     def encode(self, activity: FloatArray) -> list[SparseCode]:
@@ -234,11 +256,12 @@ class Lamellae:
     @property
     def state(self) -> dict[str, NDArray[Any]]:
         """Return the named arrays: weights packed to their bits, and wins."""
-        weights = self.weights
+        weights: NDArray[Any] = self.weights
         if self.config.bits == 4:
             flat = np.pad(weights, [(0, 0)] * 3 + [(0, weights.shape[3] % 2)])
             weights = flat[..., ::2] | (flat[..., 1::2] << 4)
-        return {"weights": weights, "wins": self.wins}
+        rest = {name: getattr(self, name) for name in ("wins", "seen", "usual", "met")}
+        return {"weights": weights, **rest}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take a saved state back.
@@ -255,12 +278,23 @@ class Lamellae:
                     np.shape(state[name]) if name in state else None,
                     "restore a state of the same configuration",
                 )  # fmt: skip
-        packed = np.asarray(state["weights"])
+        packed: NDArray[Any] = np.asarray(state["weights"])
         if self.config.bits == 4:
             both = np.stack([packed & 15, packed >> 4], axis=-1)
             packed = both.reshape(*packed.shape[:3], -1)[..., : self.weights.shape[3]]
         self.weights[...] = packed
-        self.wins[...] = state["wins"]
+        for name in ("wins", "seen", "usual", "met"):
+            getattr(self, name)[...] = state[name]
+
+    def _usual(self, lamella: int) -> FloatArray:
+        """Return E for the age of each class ``(n_classes,)``, or the last that is known before."""
+        known = np.flatnonzero(self.met)
+        if not len(known):
+            return np.zeros(self.config.n_classes, np.float32)
+        ages = np.log2(np.maximum(self.seen, 1)).astype(np.int64)
+        last = np.maximum(np.searchsorted(known, ages, side="right") - 1, 0)
+        usual: FloatArray = np.float32(self.config.patience) * self.usual[lamella, known[last]]
+        return usual
 
     def _distances(self, drive: NDArray[np.int16], lamella: int) -> FloatArray:
         """Return the squared distance to each cell, ``(n, n_classes, cells)``; inf if fresh."""
@@ -307,31 +341,43 @@ def n_bytes(state: Mapping[str, NDArray[Any]]) -> int:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _observe(drive, labels, chance, weights, wins, fine, most, most_wins, conscience):
+def _observe(
+    drive, labels, chance, weights, wins, seen, usual, met, fine, most, most_wins, conscience
+):
     n_lamellae, _, cells, n_pre = weights.shape
     step, per_step = np.int32(fine), np.float32(1.0 / fine)
     compared, written = 0, 0
     for i in range(drive.shape[0]):
         c = labels[i]
+        age = 0
+        while (seen[c] >> (age + 1)) > 0 and age < met.size - 1:
+            age += 1
+        if seen[c] > 0:
+            met[age] += 1
         for l in range(n_lamellae):
             u = drive[i, l]
-            winner = -1
+            fresh, winner = -1, -1
+            best, nearest = np.inf, np.inf
             for k in range(cells):
                 if wins[l, c, k] == 0:
-                    winner = k
-                    break
-            if winner < 0:
-                best = np.inf
-                for k in range(cells):
-                    w = weights[l, c, k]
-                    total = np.int32(0)
-                    for d in range(n_pre):
-                        gap = np.int32(u[d]) - step * np.int32(w[d])
-                        total += np.int32(gap * gap)
-                    score = total * np.float64(wins[l, c, k]) ** conscience
-                    if score < best:
-                        best, winner = score, k
-                compared += cells * n_pre
+                    if fresh < 0:
+                        fresh = k
+                    continue
+                w = weights[l, c, k]
+                total = np.int32(0)
+                for d in range(n_pre):
+                    gap = np.int32(u[d]) - step * np.int32(w[d])
+                    total += np.int32(gap * gap)
+                compared += n_pre
+                nearest = min(nearest, float(total))
+                score = total * np.float64(wins[l, c, k]) ** conscience
+                if score < best:
+                    best, winner = score, k
+            if seen[c] > 0 and winner >= 0:
+                own = np.float32(nearest) * per_step * per_step
+                usual[l, age] += (own - usual[l, age]) / np.float32(met[age])
+            if fresh >= 0:
+                winner = fresh
             n = min(int(wins[l, c, winner]) + 1, most_wins)
             wins[l, c, winner] = n
             w = weights[l, c, winner]
@@ -339,4 +385,5 @@ def _observe(drive, labels, chance, weights, wins, fine, most, most_wins, consci
                 goal = w[d] + (np.float32(u[d]) * per_step - w[d]) / np.float32(n)
                 w[d] = min(int(goal + chance[i, l, d]), most)
             written += n_pre
+        seen[c] += 1
     return compared, written

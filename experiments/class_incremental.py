@@ -190,8 +190,8 @@ class Result:
             joint = self.measured["joint"]["accuracy"][:, -1]
             for arm in self.config.arms:
                 pairs = zip(self.measured[arm]["accuracy"], joint, strict=True)
-                found = [measures.intransigence(r, best) for r, best in pairs]
-                numbers[f"intransigence_{key(arm)}"] = float(np.mean(found))
+                worse = [measures.intransigence(r, best) for r, best in pairs]
+                numbers[f"intransigence_{key(arm)}"] = float(np.mean(worse))
         return numbers
 
 
@@ -273,7 +273,8 @@ def nearest_images(
         for batch in stream.batches(visit)
     ]
     images = np.concatenate(parts)
-    cells, others = [], []
+    cells: list[NDArray[np.float32]] = []
+    others: list[NDArray[np.float32]] = []
     for lamella in range(learner.lamellae.n_lamellae):
         part = images[:, lamella].astype(np.float32)
         part = part[np.square(part).sum(axis=1) > 0]  # An empty part is no image.

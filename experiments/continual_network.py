@@ -112,7 +112,7 @@ class NetworkLearner:
         """
         network = self.network
         drives, activities = network.forward(x)
-        back = error(drives[-1], activities[-1])
+        back: NDArray[Any] = error(drives[-1], activities[-1])  # type: ignore[arg-type]
         weights, biases = [], []
         for layer in reversed(range(network.n_layers)):
             weights.append(back.T @ activities[layer])

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,7 @@ class _Discriminant(Means):
         super().__init__(shape)
         self.epsilon = method.epsilon
         self.covariance = np.zeros((shape.n_inputs, shape.n_inputs), np.float32)
-        self._solved: tuple[int, NDArray[np.float64]] | None = None
+        self._solved: tuple[int, NDArray[Any]] = -1, self.mean.T
 
     def observe(self, batch: Batch) -> None:
         """Take in the deviations from the means as they are, then move the means."""
@@ -67,7 +67,7 @@ class _Discriminant(Means):
     def predict(self, x: Array) -> Array:
         """Return the linear scores; -inf for a class never seen."""
         n = int(self.counts.sum())
-        if self._solved is None or self._solved[0] != n:
+        if self._solved[0] != n:
             s = (1 - self.epsilon) * self.covariance.astype(np.float64)
             s[np.diag_indices_from(s)] += self.epsilon
             self._solved = n, np.linalg.solve(s, self.mean.T.astype(np.float64))
