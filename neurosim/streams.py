@@ -449,7 +449,9 @@ def _pixels(images: ImageSet, part: str) -> FloatArray:
             owner, "shape", f"({len(labels)}, n_rows, n_columns), one image a label", x.shape,
             "give as many images as labels",
         )  # fmt: skip
-    values = x.astype(np.float32) / 255 if x.dtype == np.uint8 else x.astype(np.float32)
+    values: FloatArray = x.astype(np.float32)
+    if x.dtype == np.uint8:
+        values /= np.float32(255)
     wrong = ~np.isfinite(values)
     if not wrong.any():
         wrong = (values < 0) | (values > 1)
