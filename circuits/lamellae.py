@@ -218,6 +218,38 @@ class Lamellae:
         first = np.arange(self.n_lamellae) * (self.n_units // self.n_lamellae)
         return [SparseCode(row + first, self.n_units) for row in winners]
 
+    def decode(self, code: SparseCode) -> FloatArray:
+        """Return the sheet ``(n_rows, n_columns, n_fields)`` that active cells stand for.
+
+        What a lamella's cells have learnt, the mean over active cells and over the lamellae that
+        share a column; normalised in each lamella as what they were driven by. The way back to the
+        entorhinal sheet when CA3 replays a code.
+
+        Parameters
+        ----------
+        code : SparseCode of n_units
+
+        Raises
+        ------
+        InputError
+            For a code of another size.
+        """
+        if code.n_units != self.n_units:
+            raise InputError.expected(
+                "Lamellae", "code", f"a code of {self.n_units} cells", code.n_units,
+                "decode what these lamellae have encoded",
+            )  # fmt: skip
+        sheet, shared = np.zeros(self.sheet, np.float32), np.zeros((*self.sheet[:2], 1), np.float32)
+        side, per_lamella = self.config.extent, self.n_units // self.n_lamellae
+        count = np.float32(self.config.strongest / self.config.most)
+        flat = self.weights.reshape(self.n_units, side, side, self.sheet[2])
+        for cell in code.active:
+            row, column = self._corners[cell // per_lamella]
+            sheet[row : row + side, column : column + side] += count * flat[cell]
+            shared[row : row + side, column : column + side] += 1
+        decoded: FloatArray = sheet / np.maximum(shared, 1)
+        return decoded
+
     def parts(self, activity: FloatArray) -> FloatArray:
         """Return what each lamella sees ``(n, n_lamellae, n_pre)``, in counts of a weight."""
         return self._drive(activity).astype(np.float32) / np.float32(self.config.fine)

@@ -7,6 +7,7 @@ import pytest
 
 from circuits.feature_maps import FAINT, FeatureMaps, FeatureMapsConfig
 from circuits.lamellae import N_AGES, QUIET, Lamellae, LamellaeConfig, n_bytes
+from neurosim.codes import SparseCode
 from neurosim.errors import ConfigError, InputError
 from neurosim.streams import Stream, StreamConfig
 from rules.instar import Instar
@@ -174,6 +175,23 @@ def test_evidence_is_the_sum_of_the_nearest_parts():
     for code, row in zip(codes, flat, strict=True):
         assert len(code) == lamellae.n_lamellae
         np.testing.assert_array_equal(code.active % 6, row)
+
+
+def test_a_code_leads_back_to_what_it_was_made_of():
+    config = LamellaeConfig(2, 3, 2, 1, bits=8, strongest=1.0)
+    lamellae = Lamellae(config, (3, 3, 2), np.random.default_rng(0))
+    patterns = sheet_of(4)
+    lamellae.observe(patterns, np.arange(4) % 2)  # A cell each: nothing is blended.
+    for pattern, code in zip(patterns, lamellae.encode(patterns), strict=True):
+        total, shared = np.zeros((3, 3, 2)), np.zeros((3, 3, 1))
+        for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            part = pattern[row : row + 2, column : column + 2]
+            total[row : row + 2, column : column + 2] += part / (np.linalg.norm(part) + QUIET)
+            shared[row : row + 2, column : column + 2] += 1
+        # A count is 1/255, and each was rounded by chance.
+        np.testing.assert_allclose(lamellae.decode(code), total / shared, atol=1.5 / 255)
+    with pytest.raises(InputError, match="a code of 24 cells"):
+        lamellae.decode(SparseCode(np.array([0]), 7))
 
 
 def test_what_a_single_pattern_left_does_not_outlast_the_day():

@@ -408,6 +408,19 @@ def test_the_digits_show_the_order_of_the_methods():
     assert numbers["none"]["forgetting"] > 0.8 and numbers["fast"]["n_bytes_raw"] == 0
 
 
+@pytest.mark.compiled
+@pytest.mark.parametrize(
+    "changes",
+    [{"scenario": "domain"}, {"scenario": "task"}, {"boundaries": "fuzzy"}, {"boundaries": "none"},
+     {"batch": 1}, {"visits": (0, 1, 0, 2, 3, 4)}, {"shares": (0.1,) * 3 + (1.0,) * 7}],
+    ids=str,
+)  # fmt: skip
+def test_the_fast_memory_lives_along_every_stream(changes):
+    stream = Stream(replace(StreamConfig("digits"), **changes), 1)
+    course = live(stream, FastMemory(60_000), Streams(1).generator("learner"), probe=0)
+    assert course.metrics()["acc"] > 0.88 and course.metrics()["forgetting"] < 0.06
+
+
 @pytest.mark.data
 @pytest.mark.slow
 def test_the_fast_memory_reaches_its_bars_on_mnist():
