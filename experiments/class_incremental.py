@@ -18,6 +18,7 @@ from experiments.continual.fast_memory import FastLearner, FastMemory
 from experiments.continual.fly_model import FlyModel
 from experiments.continual.gated_prototypes import GatedPrototypes
 from experiments.continual.gdumb import GDumb
+from experiments.continual.generative_replay import GenerativeReplay
 from experiments.continual.joint import Joint
 from experiments.continual.lwf import LwF
 from experiments.continual.nearest_class_mean import NearestClassMean
@@ -51,6 +52,7 @@ ARMS: Mapping[str, Method] = MappingProxyType(
         **{f"ER {n}": ER(per_class=n) for n in (10, 20, 50, 100)},
         **{f"DER {n}": DER(per_class=n) for n in (20, 50)},
         **{f"GDumb {n}": GDumb(per_class=n) for n in (10, 50, 100)},
+        "DGR": GenerativeReplay(),
         "NCM": NearestClassMean(),
         "SLDA": StreamingLDA(),
         "FlyModel": FlyModel(),

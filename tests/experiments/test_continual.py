@@ -12,6 +12,7 @@ from experiments import class_incremental
 from experiments.continual.a_gem import project
 from experiments.continual.ewc import EWC, fisher_diagonal
 from experiments.continual.fast_memory import FastMemory
+from experiments.continual.generative_replay import Generator
 from experiments.continual.nearest_class_mean import NearestClassMean
 from experiments.continual.random_features import RandomFeatures
 from experiments.continual.si import SI
@@ -177,6 +178,29 @@ def test_der_goes_down_its_loss():
 
     x = np.concatenate([batch.x, dark.x, plain.x])
     same_ways(way, losses_by_autograd(learner, x, loss))
+
+
+def test_the_generators_loss_bounds_the_likelihood():
+    """With a decoder that ignores its input the bound is the exact likelihood, but for the KL."""
+    import torch
+
+    generator = Generator(16, (5,), 3)
+    x, noise = torch.rand(4, 16).round(), torch.zeros(4, 3)
+    with torch.no_grad():
+        for layer in (generator.mean, generator.log_variance):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        generator.pixels.weight.zero_()
+        p = torch.sigmoid(generator.pixels.bias)
+        exact = -(x * p.log() + (1 - x) * (1 - p).log()).sum(1)
+        torch.testing.assert_close(generator.loss(x, noise), exact)
+        generator.mean.bias.fill_(0.5)
+        generator.log_variance.bias.fill_(-1.0)
+        normal = torch.distributions.Normal
+        apart = torch.distributions.kl_divergence(
+            normal(0.5, torch.exp(torch.tensor(-0.5))), normal(0.0, 1.0)
+        )
+        torch.testing.assert_close(generator.loss(x, noise), exact + 3 * apart)
 
 
 def test_the_fisher_diagonal_is_the_mean_square_of_single_slopes():
