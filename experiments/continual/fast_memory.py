@@ -34,8 +34,8 @@ class FastMemory(Method):
         Fields of the maps; their side and pool fit the image, see `maps_for`.
     winners : int
         Fields that may respond at one place.
-    development : int
-        Images before the first is remembered.
+    development, patches : int
+        Images before the first is remembered, and patches that the fields learn from in all.
     bits : int
         Of a weight.
     conscience : float
@@ -50,6 +50,7 @@ class FastMemory(Method):
     n_fields: int = 16
     winners: int = 2
     development: int = 4
+    patches: int = 40_000
     bits: int = 4
     conscience: float = 0.5
 
@@ -71,7 +72,7 @@ class FastMemory(Method):
         small = min(shape.image_shape) < 16
         return FeatureMapsConfig(
             self.n_fields, 3, 2 if small else 4, self.winners, self.development,
-            patches=40_000 // self.development,
+            max(1, self.patches // self.development),
         )  # fmt: skip
 
 
