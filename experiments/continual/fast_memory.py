@@ -98,15 +98,14 @@ class FastLearner:
             )
             return Lamellae(config, sheet, rng)  # type: ignore[arg-type]
 
-        one = lamellae(1)
-        each = sum(array.nbytes for array in one.state.values())
+        one, two = (sum(array.nbytes for array in lamellae(n).state.values()) for n in (1, 2))
         room = method.budget - self.maps.fields.nbytes
-        if room < each:
+        if room < one:
             raise ConfigError.expected(
-                method, "budget", f"{each + self.maps.fields.nbytes} bytes or more, a cell a class",
+                method, "budget", f"{one + self.maps.fields.nbytes} bytes or more, a cell a class",
                 method.budget, "raise it, or take fewer fields",
             )  # fmt: skip
-        self.lamellae = lamellae(room // each)
+        self.lamellae = lamellae(1 + (room - one) // (two - one))
 
     def observe(self, batch: Batch) -> None:
         """Develop, or write."""
