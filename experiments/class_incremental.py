@@ -1,0 +1,364 @@
+"""Classes that come one after the other: every method on one stream, accuracy against bytes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from experiments.comparison import Measured, check_names, compare, key, record
+from experiments.continual.a_gem import AGEM
+from experiments.continual.der import DER
+from experiments.continual.er import ER
+from experiments.continual.ewc import EWC
+from experiments.continual.fast_memory import FastLearner, FastMemory
+from experiments.continual.fly_model import FlyModel
+from experiments.continual.gated_prototypes import GatedPrototypes
+from experiments.continual.gdumb import GDumb
+from experiments.continual.generative_replay import GenerativeReplay
+from experiments.continual.joint import Joint
+from experiments.continual.lwf import LwF
+from experiments.continual.nearest_class_mean import NearestClassMean
+from experiments.continual.nearest_neighbour import NearestNeighbour
+from experiments.continual.none import Nothing
+from experiments.continual.online_ewc import OnlineEWC
+from experiments.continual.random_features import RandomFeatures
+from experiments.continual.si import SI
+from experiments.continual.streaming_lda import StreamingLDA
+from experiments.continual_network import NetworkMethod
+from neurosim import continual_metrics as measures
+from neurosim.codes import stack
+from neurosim.continual import Method, live
+from neurosim.errors import ConfigError
+from neurosim.hdf5 import Arrays
+from neurosim.metrics import mean_interval
+from neurosim.plotting import label
+from neurosim.randomness import Streams
+from neurosim.recorder import Recorder
+from neurosim.streams import Stream, StreamConfig, mammoth, van_de_ven
+
+ARMS: Mapping[str, Method] = MappingProxyType(
+    {
+        "none": Nothing(),
+        "joint": Joint(eta=0.1),
+        "EWC": EWC(),
+        "online EWC": OnlineEWC(),
+        "SI": SI(),
+        "LwF": LwF(),
+        "A-GEM 50": AGEM(per_class=50),
+        **{f"ER {n}": ER(per_class=n) for n in (10, 20, 50, 100)},
+        **{f"DER {n}": DER(per_class=n) for n in (20, 50)},
+        **{f"GDumb {n}": GDumb(per_class=n) for n in (10, 50, 100)},
+        "DGR": GenerativeReplay(),
+        "NCM": NearestClassMean(),
+        "SLDA": StreamingLDA(),
+        "FlyModel": FlyModel(),
+        "random features": RandomFeatures(),
+        **{f"1-NN {n}": NearestNeighbour(n) for n in (10, 50, 100)},
+        **{f"prototypes {n}": GatedPrototypes(n) for n in (10, 50, 100)},
+        **{f"fast {n} kB": FastMemory(1000 * n) for n in (69, 348, 954, 1100)},
+    }
+)
+PROTOCOLS: Mapping[str, StreamConfig] = MappingProxyType(
+    {
+        "online": replace(mammoth(), shuffle=True),
+        "mammoth": mammoth(),
+        "van_de_ven": van_de_ven(),
+    }
+)
+FAMILIES = ("ER", "DER", "GDumb", "1-NN", "prototypes", "fast")
+
+expected = {
+    "acc_fast_954_kb": (0.98, "this project's bar on Split-MNIST in 1.1 MB; our prototype: 0.974"),
+    "acc_fast_348_kb": (0.965, "this project's bar on Split-MNIST in 400 kB; our prototype: 0.956"),
+    "acc_fast_69_kb": (0.94, "this project's bar on Split-MNIST in 79 kB; our prototype: 0.926"),
+    "forgetting_fast_954_kb": (0.015, "this project's bar, at most that, after five tasks"),
+    "acc_er_50": (0.8612, "Buzzega et al. (2020) NeurIPS, 500 images, mammoth (from memory)"),
+    "acc_none": (0.196, "Buzzega et al. (2020) NeurIPS, mammoth (from memory)"),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Which stream, and which methods.
+
+    Parameters
+    ----------
+    dataset : str
+        "mnist", "fashion" (both need NEUROSIM_DATA) or "digits".
+    protocol : str
+        Of `PROTOCOLS`: "online" is Mammoth's single pass with an order of classes of each seed's
+        own, "mammoth" has the order 0..9; "van_de_ven" has its own network, too.
+    kind, scenario : str
+        See `StreamConfig`.
+    boundaries : str
+        "sharp", "fuzzy" or "none".
+    n_tasks : int
+    part : str
+        "test"; or "validation", a tenth of the training images, which the stream then leaves out:
+        for tuning.
+    probe : int
+        Test images a task for what is measured within a task; 0 leaves it out.
+    audit : int
+        Cells a lamella whose nearest training image is looked for; 0 for none.
+    arms : tuple of str
+        Of `ARMS`.
+    seeds : tuple of int
+    workers : int
+        Processes at a time; 0 for one a processor.
+    """
+
+    dataset: str = "digits"
+    protocol: str = "online"
+    kind: str = "split"
+    scenario: str = "class"
+    boundaries: str = "sharp"
+    n_tasks: int = 5
+    part: str = "test"
+    probe: int = 100
+    audit: int = 0
+    arms: tuple[str, ...] = tuple(ARMS)
+    seeds: tuple[int, ...] = tuple(range(5))
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        check_names(self, "arms", self.arms, tuple(ARMS))
+        check_names(self, "protocol", (self.protocol,), tuple(PROTOCOLS))
+        check_names(self, "part", (self.part,), ("test", "validation"))
+        if min(self.probe, self.audit) < 0:
+            raise ConfigError.expected(self, "probe", "0 or more", self.probe, "leave it out")
+        self.stream()
+
+    def stream(self) -> StreamConfig:
+        """Return the stream's configuration."""
+        return replace(
+            PROTOCOLS[self.protocol],
+            dataset=self.dataset,
+            kind=self.kind,  # type: ignore[arg-type]
+            scenario=self.scenario,  # type: ignore[arg-type]
+            boundaries=self.boundaries,  # type: ignore[arg-type]
+            n_tasks=self.n_tasks,
+            validation=0.1 if self.part == "validation" else 0.0,
+        )
+
+    def method(self, arm: str) -> Method:
+        """Return the method of an arm, as it is in the protocol."""
+        method = ARMS[arm]
+        if self.protocol != "van_de_ven" or not isinstance(method, NetworkMethod):
+            return method
+        own = {name: v for name, v in method.van_de_ven.items() if name != "per_class"}
+        return replace(method, hidden=(400, 400), optimiser="adam", eta=1e-3, **own)
+
+
+@dataclass(frozen=True)
+class Result:
+    """All arms at all seeds.
+
+    Parameters
+    ----------
+    config : Config
+    measured : dict of str to dict of str to ndarray
+        By arm and by name: what `run_arm` returns, ``(n_seeds, ...)``.
+    """
+
+    config: Config
+    measured: Measured
+
+    def values(self, arm: str, name: str) -> NDArray[np.float64]:
+        """Return one number a seed."""
+        return self.measured[arm][name]
+
+    def metrics(self) -> dict[str, float]:
+        """Return the flat numbers of the command's ``--json``."""
+        numbers: dict[str, float] = {}
+        for arm in self.config.arms:
+            for name, values in self.measured[arm].items():
+                if values.ndim > 1:
+                    continue
+                finite = values[np.isfinite(values)]
+                if not finite.size:
+                    continue
+                found = mean_interval(finite)
+                numbers[f"{name}_{key(arm)}"] = found.mean
+                if name in ("acc", "forgetting"):
+                    numbers[f"{name}_{key(arm)}_low"] = found.low
+                    numbers[f"{name}_{key(arm)}_high"] = found.high
+                if name == "stability_gap":
+                    numbers[f"{name}_{key(arm)}_worst"] = float(finite.max())
+        if "joint" in self.config.arms:
+            joint = self.measured["joint"]["accuracy"][:, -1]
+            for arm in self.config.arms:
+                pairs = zip(self.measured[arm]["accuracy"], joint, strict=True)
+                worse = [measures.intransigence(r, best) for r, best in pairs]
+                numbers[f"intransigence_{key(arm)}"] = float(np.mean(worse))
+        return numbers
+
+
+def run_arm(config: Config, arm: str, seed: int) -> Arrays:
+    """Let one learner live along the stream of a seed.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``accuracy (n_visits, n_tasks)``, ``gaps (n_visits,)``, and the numbers of
+        `Course.metrics`. Of the fast memory also what `look_inside` finds.
+    """
+    stream = Stream(config.stream(), seed)
+    rng = Streams(seed).generator("learner")
+    course = live(stream, config.method(arm), rng, config.part, config.probe)
+    found = {name: np.array(value) for name, value in course.metrics().items()}
+    if isinstance(course.learner, FastLearner):
+        found |= look_inside(course.learner, stream, config.audit, rng)
+    return {**found, "accuracy": course.accuracy, "gaps": course.gaps}
+
+
+def look_inside(
+    learner: FastLearner, stream: Stream, audit: int, rng: np.random.Generator, n: int = 50
+) -> Arrays:
+    """Measure separation and sparsity of a fast memory, and whether it keeps an image.
+
+    Parameters
+    ----------
+    learner : FastLearner
+    stream : Stream
+    audit : int
+        Cells a lamella to look at; 0 for none.
+    rng : numpy.random.Generator
+        Chooses them.
+    n : int
+        Test images a task for separation.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``ec_`` and ``dg_`` with ``sparsity``, ``within`` and ``between`` (mean overlap);
+        ``fewest_wins`` of a cell in use and ``single_cells``, those with one. With an audit:
+        ``nearest_image`` and ``nearest_image_least``, the distance of a cell's weights to the
+        nearest training image's part, mean and least, in units of ``nearest_other``: the mean
+        distance of a training image's part to that of the nearest *other* image.
+    """
+    batches = [stream.test(number) for number in range(len(stream.tasks))]
+    x = np.concatenate([batch.x[:n] for batch in batches])
+    y = np.concatenate([batch.y[:n] for batch in batches])
+    activity = learner.maps.encode(x)
+    codes = stack(learner.lamellae.encode(activity))
+    found: dict[str, float] = {}
+    for place, rates in (("ec", activity.reshape(len(x), -1)), ("dg", codes)):
+        found[f"{place}_sparsity"] = measures.sparsity(rates)
+        within, between = measures.separation(rates, y)
+        found |= {f"{place}_within": within, f"{place}_between": between}
+    used = learner.lamellae.wins[learner.lamellae.wins > 0]
+    found |= {"fewest_wins": float(used.min()), "single_cells": float((used == 1).sum())}
+    if audit:
+        own, other = nearest_images(learner, stream, audit, rng)
+        found |= {
+            "nearest_image": float(own.mean() / other.mean()),
+            "nearest_image_least": float(own.min() / other.mean()),
+            "nearest_image_exact": float((own == 0).sum()),
+        }
+    return {name: np.array(value) for name, value in found.items()}
+
+
+def nearest_images(
+    learner: FastLearner, stream: Stream, n_cells: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return distances of cells, and of images, to the nearest training image (not themselves).
+
+    Both in each lamella, `n_cells` cells and as many images, in counts of a weight.
+    """
+    parts = [
+        learner.lamellae.parts(learner.maps.encode(batch.x))
+        for visit in range(len(stream.visits))
+        for batch in stream.batches(visit)
+    ]
+    images = np.concatenate(parts)
+    cells: list[NDArray[np.float32]] = []
+    others: list[NDArray[np.float32]] = []
+    for lamella in range(learner.lamellae.n_lamellae):
+        part = images[:, lamella].astype(np.float32)
+        part = part[np.square(part).sum(axis=1) > 0]  # An empty part is no image.
+        length = np.square(part).sum(axis=1)
+        wins = learner.lamellae.wins[lamella].ravel()
+        weights = learner.lamellae.weights[lamella].reshape(len(wins), -1).astype(np.float32)
+        some = rng.permutation(np.flatnonzero((wins > 0) & weights.any(axis=1)))[:n_cells]
+        probes = rng.permutation(len(part))[:n_cells]
+        for kept, asked in ((cells, weights[some]), (others, part[probes])):
+            square = length[None] - 2 * asked @ part.T + np.square(asked).sum(axis=1)[:, None]
+            if kept is others:
+                square[np.arange(len(probes)), probes] = np.inf
+            kept.append(np.sqrt(np.maximum(square.min(axis=1), 0)))
+    return np.concatenate(cells), np.concatenate(others)
+
+
+def run(
+    config: Config,
+    rng: np.random.Generator | None = None,
+    recorder: Recorder | None = None,
+    tick: Callable[[], object] = lambda: None,
+    shelf: Path | None = None,
+) -> Result:
+    """Run every arm at every seed, in processes of one thread each.
+
+    Parameters
+    ----------
+    config : Config
+    rng : numpy.random.Generator, optional
+        Not used: each arm draws from its own seed, so that arms can be compared.
+    recorder : Recorder, optional
+    tick : callable
+        Called after each arm.
+    shelf : Path, optional
+        Folder in which the arms that are finished outlive an interruption.
+    """
+    result = Result(config, compare(run_arm, config, tick, shelf))
+    if recorder is not None:
+        record(result.measured, recorder, {"accuracy": ("visit", "task"), "gaps": ("visit",)})
+    return result
+
+
+def plot(result: Result, axes: Axes) -> None:
+    """Draw accuracy against the bytes kept besides the network; what keeps none is a line."""
+    colours = dict(
+        zip(
+            FAMILIES,
+            ("#cc6677", "#882255", "#999933", "#888888", "#44aa99", "#332288"),
+            strict=True,
+        )
+    )
+    lines: dict[str, list[tuple[float, NDArray[np.float64]]]] = {}
+    for arm in result.config.arms:
+        values = 100 * result.values(arm, "acc")
+        extra = result.values(arm, "n_bytes") - result.values(arm, "n_bytes_network")
+        family = arm.rsplit(" ", 2 if arm.startswith("fast") else 1)[0]
+        if family in FAMILIES:
+            lines.setdefault(family, []).append((float(extra.mean()), values))
+        elif extra.mean() > 0:
+            axes.plot(extra.mean(), values.mean(), "kx", markersize=5)
+            axes.annotate(
+                arm,
+                (extra.mean(), values.mean()),
+                fontsize=7,
+                xytext=(4, 3),
+                textcoords="offset points",
+            )
+        else:
+            axes.axhline(values.mean(), color="0.6", linewidth=0.8, linestyle=":")
+            axes.annotate(
+                arm, (0.01, values.mean()), xycoords=("axes fraction", "data"), fontsize=7
+            )
+    for family, points in lines.items():
+        means = [mean_interval(values) for _, values in points]
+        bars = [[m.mean - m.low for m in means], [m.high - m.mean for m in means]]
+        axes.errorbar(
+            [x for x, _ in points], [m.mean for m in means], np.nan_to_num(bars), fmt="o-",
+            color=colours[family], label=family, markersize=4, capsize=2,
+        )  # fmt: skip
+    axes.set_xscale("log")
+    label(axes.xaxis, "kept besides the network that answers", "bytes")
+    label(axes.yaxis, "accuracy after all tasks", "%")
+    axes.set_title(f"{result.config.dataset}, {result.config.scenario}-incremental")
+    if lines:
+        axes.legend(fontsize=8)

@@ -1,0 +1,79 @@
+"""A-GEM, averaged gradient episodic memory: no step that harms the memories."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
+from neurosim.continual import ContinualLearner, Shape
+from neurosim.streams import Batch
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class AGEM(NetworkMethod):
+    """Project the gradient so that the loss on memories of earlier tasks does not rise.
+
+    ``g <- g - (g . r / r . r) r`` if ``g . r < 0``, r the gradient on a draw of memories.
+
+    Parameters
+    ----------
+    per_class : int
+        Images kept, times the number of outputs, a uniform sample of the stream.
+    draw : int
+        Memories of which r is taken.
+
+    References
+    ----------
+    Chaudhry, Ranzato, Rohrbach & Elhoseiny (2019) ICLR, eq. 11.
+    """
+
+    eta: float = 0.1
+    per_class: int = 50
+    draw: int = 128
+
+    source: ClassVar[str] = "Chaudhry, Ranzato, Rohrbach & Elhoseiny (2019) ICLR"
+    published: ClassVar[Mapping[str, float]] = {"mammoth": 46.7, "van_de_ven": 65.1}
+    van_de_ven: ClassVar[Mapping[str, Any]] = {"per_class": 100}
+
+    def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
+        """Return a newborn network with an empty memory."""
+        return _Careful(self, shape, rng)
+
+
+class _Careful(NetworkLearner):
+    """A network that asks its memories first."""
+
+    def __init__(self, method: AGEM, shape: Shape, rng: np.random.Generator) -> None:
+        super().__init__(method, shape, rng)
+        self.draw = method.draw
+        self.memory = RawMemory(method.per_class * shape.n_outputs, shape)
+
+    def observe(self, batch: Batch) -> None:
+        """Take one step that the memories of earlier tasks allow."""
+        way = self.gradient(batch.x, self.one_hot(batch.y))
+        old = self.memory.draw(self.draw, self.rng, before=self.tasks_done)
+        if len(old.y):
+            reference = self.gradient(old.x, self.one_hot(old.y))
+            way = project(way, reference)
+        self.move(way)
+        self.memory.add(batch.x, batch.y, self.rng, task=self.tasks_done)
+
+    @property
+    def state(self) -> Mapping[str, NDArray]:
+        """Return the network and the images."""
+        return {**super().state, **self.memory.state}
+
+
+def project(way: list[Array], reference: list[Array]) -> list[Array]:
+    """Return the nearest direction that does not go against the reference."""
+    along = sum(float(np.vdot(a, b)) for a, b in zip(way, reference, strict=True))
+    length = sum(float(np.vdot(b, b)) for b in reference)
+    if along >= 0 or length == 0:
+        return way
+    share = np.float32(along / length)
+    return [a - share * b for a, b in zip(way, reference, strict=True)]

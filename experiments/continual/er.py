@@ -1,0 +1,75 @@
+"""ER, experience replay: old images, kept as they were, beside the new."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
+from neurosim.continual import ContinualLearner, Shape
+from neurosim.streams import Batch
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ER(NetworkMethod):
+    """Learn as many memories as new images in each step.
+
+    Parameters
+    ----------
+    per_class : int
+        Images kept, times the number of outputs, a uniform sample of the stream.
+    by_tasks : bool
+        Weigh the new images 1/n and the memories 1 - 1/n, n the tasks so far, and replay old tasks
+        only; else all alike.
+
+    References
+    ----------
+    Chaudhry et al. (2019) arXiv:1902.10486, algorithm 1; Riemer et al. (2019) ICLR. By tasks: van
+    de Ven et al. (2022), Methods.
+    """
+
+    eta: float = 0.1
+    per_class: int = 50
+    by_tasks: bool = False
+
+    source: ClassVar[str] = "Chaudhry et al. (2019) arXiv:1902.10486"
+    published: ClassVar[Mapping[str, float]] = {"mammoth": 86.12, "van_de_ven": 88.8}
+    van_de_ven: ClassVar[Mapping[str, Any]] = {"per_class": 100, "by_tasks": True}
+
+    def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
+        """Return a newborn network with an empty memory."""
+        return Replaying(self, shape, rng)
+
+
+class Replaying(NetworkLearner):
+    """A network with images in a box."""
+
+    def __init__(self, method: ER, shape: Shape, rng: np.random.Generator) -> None:
+        super().__init__(method, shape, rng)
+        self.by_tasks = method.by_tasks
+        self.memory = RawMemory(method.per_class * shape.n_outputs, shape)
+
+    def observe(self, batch: Batch) -> None:
+        """Take one step on the batch and as many memories."""
+        before = self.tasks_done if self.by_tasks else None
+        old = self.memory.draw(len(batch.y), self.rng, before)
+        x, y = np.concatenate([batch.x, old.x]), np.concatenate([batch.y, old.y])
+        if self.by_tasks and len(old.y):
+            share = 1 / (self.tasks_done + 1)
+            weights = np.repeat(
+                [share / len(batch.y), (1 - share) / len(old.y)], [len(batch.y), len(old.y)]
+            ).astype(np.float32)
+            targets = self.one_hot(y)
+            self.move(self.gradient_of(x, lambda z, p: weights[:, None] * (targets - p)))
+        else:
+            self.move(self.gradient(x, self.one_hot(y)))
+        self.memory.add(batch.x, batch.y, self.rng, task=self.tasks_done)
+
+    @property
+    def state(self) -> Mapping[str, NDArray]:
+        """Return the network and the images."""
+        return {**super().state, **self.memory.state}

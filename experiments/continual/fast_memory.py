@@ -1,0 +1,128 @@
+"""The hippocampus's fast memory alone: feature maps, lamellae, and nothing else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.feature_maps import FeatureMaps, FeatureMapsConfig
+from circuits.lamellae import Lamellae, LamellaeConfig
+from neurosim.continual import ContinualLearner, Method, Shape
+from neurosim.errors import ConfigError
+from neurosim.streams import Batch
+
+Array = NDArray[np.float32]
+
+PER_CELL = 2
+"""Bytes of a cell's count of wins."""
+
+
+@dataclass(frozen=True)
+class FastMemory(Method):
+    """One exposure, local rules, no image kept.
+
+    The fields of the maps develop on the first images of the stream, which are not remembered; then
+    every image is written once. How many cells a class may recruit follows from the bytes.
+
+    Parameters
+    ----------
+    budget : int [B]
+        For everything kept: fields, weights packed to their bits, and wins.
+    n_fields : int
+        Fields of the maps; their side and pool fit the image, see `maps_for`.
+    winners : int
+        Fields that may respond at one place.
+    development, patches : int
+        Images before the first is remembered, and patches that the fields learn from in all.
+    bits : int
+        Of a weight.
+    conscience : float
+        See `LamellaeConfig`.
+
+    References
+    ----------
+    See `circuits.feature_maps` and `circuits.lamellae`.
+    """
+
+    budget: int = 400_000
+    n_fields: int = 16
+    winners: int = 2
+    development: int = 4
+    patches: int = 40_000
+    bits: int = 4
+    conscience: float = 0.5
+
+    source: ClassVar[str] = "this project; circuits/lamellae.py"
+    published: ClassVar[Mapping[str, float]] = {}
+
+    def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
+        """Return a newborn memory.
+
+        Raises
+        ------
+        ConfigError
+            When the budget does not hold a cell a class in each lamella; says the least.
+        """
+        return FastLearner(self, shape, rng)
+
+    def maps_for(self, shape: Shape) -> FeatureMapsConfig:
+        """Return maps whose complex cells make a grid of about 7 x 7 (small images: 4 x 4)."""
+        small = min(shape.image_shape) < 16
+        return FeatureMapsConfig(
+            self.n_fields, 3, 2 if small else 4, self.winners, self.development,
+            max(1, self.patches // self.development),
+        )  # fmt: skip
+
+
+class FastLearner:
+    """Maps and lamellae at work.
+
+    Parameters
+    ----------
+    method : FastMemory
+    shape : Shape
+    rng : numpy.random.Generator
+    """
+
+    def __init__(self, method: FastMemory, shape: Shape, rng: np.random.Generator) -> None:
+        self.maps = FeatureMaps(method.maps_for(shape), shape.image_shape, rng)
+        grid = self.maps.grid
+        sheet = (*grid, method.n_fields)
+        extent, stride = (2, 1) if min(grid) < 6 else (3, 2)
+
+        def lamellae(cells: int) -> Lamellae:
+            config = LamellaeConfig(
+                shape.n_outputs, cells, extent, stride, method.bits, conscience=method.conscience
+            )
+            return Lamellae(config, sheet, rng)  # type: ignore[arg-type]
+
+        one, two = (sum(array.nbytes for array in lamellae(n).state.values()) for n in (1, 2))
+        room = method.budget - self.maps.fields.nbytes
+        if room < one:
+            raise ConfigError.expected(
+                method, "budget", f"{one + self.maps.fields.nbytes} bytes or more, a cell a class",
+                method.budget, "raise it, or take fewer fields",
+            )  # fmt: skip
+        self.lamellae = lamellae(1 + (room - one) // (two - one))
+
+    def observe(self, batch: Batch) -> None:
+        """Develop, or write."""
+        used = 0 if self.maps.mature else self.maps.develop(batch.x)
+        if used < len(batch.y):
+            self.lamellae.observe(self.maps.encode(batch.x[used:]), batch.y[used:])
+
+    def end_of_task(self, task: int) -> None:
+        """Leave no cell of a single image."""
+        self.lamellae.settle()
+
+    def predict(self, x: Array) -> Array:
+        """Return the evidence for each class."""
+        return self.lamellae.evidence(self.maps.encode(x))
+
+    @property
+    def state(self) -> Mapping[str, NDArray]:
+        """Return fields, weights and wins."""
+        kept = {**self.maps.state, **self.lamellae.state}
+        return {f"memory/{name}": array for name, array in kept.items()}

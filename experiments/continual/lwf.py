@@ -1,0 +1,85 @@
+"""LwF, learning without forgetting: answer to new images as the network before did."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.continual_network import NetworkLearner, NetworkMethod
+from neurosim.continual import ContinualLearner, Shape
+from neurosim.network import Network, softmax
+from neurosim.streams import Batch
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LwF(NetworkMethod):
+    """Distil the network as it was after the last task, on the images of this one.
+
+    ``loss = 1/n CE(y) + (1 - 1/n) T^2 CE_T(old answers)`` over the outputs met before, n the tasks
+    so far.
+
+    Parameters
+    ----------
+    temperature : float
+        T.
+
+    References
+    ----------
+    Li & Hoiem (2017) IEEE TPAMI 40:2935; the weights as in van de Ven et al. (2022), Methods.
+    """
+
+    temperature: float = 2.0
+
+    source: ClassVar[str] = "Li & Hoiem (2017) IEEE TPAMI 40:2935"
+    published: ClassVar[Mapping[str, float]] = {"mammoth": 19.62, "van_de_ven": 21.9}
+
+    def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
+        """Return a newborn network."""
+        return _Distilled(self, shape, rng)
+
+
+class _Distilled(NetworkLearner):
+    """A network and what it was."""
+
+    def __init__(self, method: LwF, shape: Shape, rng: np.random.Generator) -> None:
+        super().__init__(method, shape, rng)
+        self.temperature = np.float32(method.temperature)
+        self.before: Network | None = None
+        self.met = np.zeros(shape.n_outputs, dtype=np.bool_)
+        self.met_before = self.met.copy()
+
+    def observe(self, batch: Batch) -> None:
+        """Take one step on labels and old answers."""
+        self.met[batch.y] = True
+        targets = self.one_hot(batch.y)
+        if self.before is None:
+            self.move(self.gradient(batch.x, targets))
+            return
+        old = softmax(
+            self.before.forward(batch.x).drives[-1][:, self.met_before] / self.temperature
+        )
+        share = np.float32(1 / (self.tasks_done + 1))
+
+        def error(drive: Array, answer: Array) -> Array:
+            back = share * (targets - answer)
+            now = softmax(drive[:, self.met_before] / self.temperature)
+            back[:, self.met_before] += (1 - share) * self.temperature * (old - now)
+            return back / np.float32(len(drive))
+
+        self.move(self.gradient_of(batch.x, error))
+
+    def end_of_task(self, task: int) -> None:
+        """Keep the network as it is now."""
+        super().end_of_task(task)
+        self.before = self.network.copy()
+        self.met_before = self.met.copy()
+
+    @property
+    def state(self) -> Mapping[str, NDArray]:
+        """Return the network, now and before."""
+        old = self.before.state if self.before is not None else {}
+        return {**super().state, **{f"memory/before/{name}": a for name, a in old.items()}}

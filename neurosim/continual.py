@@ -1,0 +1,312 @@
+"""What a continual learner promises, and the course of a life along a stream."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim import continual_metrics as measures
+from neurosim.errors import NumericalError
+from neurosim.ledger import counting
+from neurosim.resources import ResourceMeter
+from neurosim.streams import Batch, Stream, Task
+
+FloatArray = NDArray[np.float64]
+
+SHOTS = (1, 5, 10)
+"""Samples of each class of a task after which the speed of learning is measured."""
+
+PROBES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+"""Batches of a visit after which the old tasks are looked at."""
+
+
+class Shape(NamedTuple):
+    """What a method must know of a stream before it begins.
+
+    Parameters
+    ----------
+    n_inputs, n_outputs : int
+    image_shape : (n_rows, n_columns)
+    """
+
+    n_inputs: int
+    n_outputs: int
+    image_shape: tuple[int, int]
+
+
+@runtime_checkable
+class ContinualLearner(Protocol):
+    """A learner in the middle of its life."""
+
+    def observe(self, batch: Batch) -> None:
+        """Learn from a batch; it is not shown again unless the stream says so."""
+
+    def end_of_task(self, task: int) -> None:
+        """Do what is done between tasks; never called where no boundary is told."""
+
+    def predict(self, x: NDArray[np.float32]) -> NDArray[np.floating]:
+        """Return a score for each output, ``(n, n_outputs)``; changes nothing."""
+
+    @property
+    def state(self) -> Mapping[str, NDArray]:
+        """Return all that survives until the next batch.
+
+        Names begin with ``network/`` (the weights that answer) or ``memory/`` (all else: buffers,
+        prototypes, importances, moments, old networks); those of images kept as they were with
+        ``memory/raw``.
+        """
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to learn continually: a frozen dataclass, all parameters with defaults.
+
+    Attributes
+    ----------
+    source : str
+        The paper.
+    published : mapping of str to float
+        ACC [%] by protocol, ``"mammoth"`` or ``"van_de_ven"``; empty where none is known to us.
+    joint : bool
+        Whether it is shown all tasks mixed.
+    """
+
+    source: ClassVar[str]
+    published: ClassVar[Mapping[str, float]] = {}
+    joint: ClassVar[bool] = False
+
+    def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
+        """Return a newborn learner."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What was measured along a stream.
+
+    Parameters
+    ----------
+    visits : tuple of int
+    accuracy : (n_visits, n_tasks) float
+        After each visit, on all test images of each task, among all outputs unless the scenario
+        tells the task. Of joint learning: the same row throughout.
+    untrained : (n_tasks,) float
+    gaps : (n_visits,) float
+        `continual_metrics.stability_gap` of the classes met before; NaN in the first visit.
+    speed : (n_visits, len(SHOTS)) float
+        Accuracy on a task's test images after so many samples of each of its classes, one by one.
+    n_bytes, n_bytes_network, n_bytes_raw : int [B]
+        Of the state at the end: all of it, the weights that answer, and raw images.
+    multiply_adds, weight_writes : int
+        Of learning.
+    cpu_seconds, test_cpu_seconds : float [s]
+        Of learning, and of all answers.
+    learner : ContinualLearner
+        At the end.
+    """
+
+    visits: tuple[int, ...]
+    accuracy: FloatArray
+    untrained: FloatArray
+    gaps: FloatArray
+    speed: FloatArray
+    n_bytes: int
+    n_bytes_network: int
+    n_bytes_raw: int
+    multiply_adds: int
+    weight_writes: int
+    cpu_seconds: float
+    test_cpu_seconds: float
+    learner: ContinualLearner
+
+    def metrics(self) -> dict[str, float]:
+        """Return the flat numbers; shares, not per cent."""
+        r, visits = self.accuracy, self.visits
+        later = self.gaps[1:]
+        numbers = {
+            "acc": measures.average_accuracy(r, visits),
+            "incremental_acc": measures.average_incremental_accuracy(r, visits),
+            "bwt": measures.backward_transfer(r, visits),
+            "fwt": measures.forward_transfer(r, self.untrained, visits),
+            "forgetting": measures.forgetting(r, visits),
+            "stability_gap": float(np.max(later)) if later.size else float("nan"),
+        }
+        for shots, value in zip(SHOTS, self.speed.mean(axis=0), strict=True):
+            numbers[f"acc_after_{shots}"] = float(value)
+        names = ("n_bytes", "n_bytes_network", "n_bytes_raw", "multiply_adds", "weight_writes")
+        numbers |= {name: float(getattr(self, name)) for name in names}
+        return numbers | {
+            "cpu_seconds": self.cpu_seconds,
+            "test_cpu_seconds": self.test_cpu_seconds,
+        }
+
+
+def live(
+    stream: Stream,
+    method: Method,
+    rng: np.random.Generator,
+    part: str = "test",
+    probe: int = 100,
+    tick: Callable[[], object] = lambda: None,
+) -> Course:
+    """Let a newborn learner live along a stream, and examine it after every visit.
+
+    Parameters
+    ----------
+    stream : Stream
+    method : Method
+    rng : numpy.random.Generator
+        The learner's.
+    part : str
+        "test", or "validation" while a method is tuned.
+    probe : int
+        First test images of a task for what is measured within a visit (stability gap and speed);
+        0 leaves both out.
+    tick : callable
+        Called after each visit.
+
+    Raises
+    ------
+    NumericalError
+        When the scores are no longer finite numbers; says in which visit.
+    """
+    return _Life(stream, method, rng, part, probe).run(tick)
+
+
+class _Life:
+    def __init__(
+        self, stream: Stream, method: Method, rng: np.random.Generator, part: str, probe: int
+    ) -> None:
+        self.stream, self.method, self.probe = stream, method, probe
+        shape = Shape(stream.n_inputs, stream.n_outputs, stream.image_shape)
+        self.learner = method.begin(shape, rng)
+        self.tests = [stream.test(number, part) for number in range(len(stream.tasks))]
+        self.learning, self.testing = 0.0, 0.0
+        self.multiply_adds, self.weight_writes = 0, 0
+
+    def run(self, tick: Callable[[], object]) -> Course:
+        """Live all visits."""
+        visits, n = self.stream.visits, len(self.tests)
+        untrained = self.examine(self.learner)
+        accuracy = np.zeros((len(visits), n))
+        gaps = np.full(len(visits), np.nan)
+        speed = np.full((len(visits), len(SHOTS)), np.nan)
+        for visit in range(len(visits)):
+            if self.method.joint:
+                if visit == 0:
+                    self.learn_all()
+                    accuracy[:] = self.examine(self.learner)
+            else:
+                if self.probe:
+                    speed[visit] = [self.speed(visit, shots) for shots in SHOTS]
+                gaps[visit] = self.visit(visit)
+                accuracy[visit] = self.examine(self.learner)
+            tick()
+        state = self.learner.state
+        return Course(
+            visits, accuracy, untrained, gaps, speed,
+            n_bytes(state), n_bytes(state, "network/"), n_bytes(state, "memory/raw"),
+            self.multiply_adds, self.weight_writes, self.learning, self.testing, self.learner,
+        )  # fmt: skip
+
+    def visit(self, visit: int) -> float:
+        """Learn one visit; return the stability gap of the tasks met before."""
+        visits = self.stream.visits
+        old = sorted(set(visits[:visit]) - {visits[visit]}) if self.probe else []
+        before = self.glance(old)
+        during = []
+        for number, batch in enumerate(self.stream.batches(visit), start=1):
+            self.spend(lambda batch=batch: self.learner.observe(batch))  # type: ignore[misc]
+            if old and number in PROBES:
+                during.append(self.glance(old))
+        if self.stream.config.boundaries == "sharp":
+            self.spend(lambda: self.learner.end_of_task(visits[visit]))
+        if not old:
+            return float("nan")
+        during.append(self.glance(old))
+        return measures.stability_gap(before, during)
+
+    def learn_all(self) -> None:
+        """Learn all tasks mixed."""
+        for batch in self.stream.mixed():
+            self.spend(lambda batch=batch: self.learner.observe(batch))  # type: ignore[misc]
+        self.spend(lambda: self.learner.end_of_task(self.stream.visits[-1]))
+
+    def spend(self, work: Callable[[], None]) -> None:
+        """Do a piece of learning, and book what it costs."""
+        with counting() as cost, ResourceMeter() as meter:
+            work()
+        self.learning += meter.cpu_seconds
+        self.multiply_adds += cost.multiply_adds
+        self.weight_writes += cost.weight_writes
+
+    def examine(self, learner: ContinualLearner, few: list[int] | None = None) -> FloatArray:
+        """Return the accuracy on each task, or on the first test images of a few."""
+        which = range(len(self.tests)) if few is None else few
+        with ResourceMeter() as meter:
+            right = np.array(
+                [self.right(learner, number, few is not None).mean() for number in which]
+            )
+        self.testing += meter.cpu_seconds
+        return right
+
+    def glance(self, tasks: list[int]) -> FloatArray:
+        """Return the accuracy on each class of some tasks, on their first test images."""
+        found = []
+        with ResourceMeter() as meter:
+            for number in tasks:
+                right = self.right(self.learner, number, few=True)
+                y = self.tests[number].y[: self.probe]
+                found += [right[y == label].mean() for label in np.unique(y)]
+        self.testing += meter.cpu_seconds
+        return np.array(found)
+
+    def right(self, learner: ContinualLearner, number: int, few: bool) -> NDArray[np.bool_]:
+        """Return which of a task's test images are answered rightly."""
+        x, y, _ = self.tests[number]
+        if few:
+            x, y = x[: self.probe], y[: self.probe]
+        scores = learner.predict(x)
+        if np.isnan(scores).any():
+            raise NumericalError.at(type(learner).__name__, "scores", float(number))
+        if self.stream.config.scenario == "task":
+            scores = np.where(self.stream.tasks[number].outputs, scores, -np.inf)
+        return np.asarray(scores.argmax(axis=1) == y)
+
+    def speed(self, visit: int, shots: int) -> float:
+        """Return the accuracy on a task after some samples of each of its classes.
+
+        A twin of the learner sees them, one by one; the learner itself does not.
+        """
+        number = self.stream.visits[visit]
+        if self.stream.config.boundaries != "sharp":
+            return float("nan")
+        twin = copy.deepcopy(self.learner)
+        for batch in first_samples(self.stream, self.stream.tasks[number], visit, shots):
+            twin.observe(batch)
+        return float(self.examine(twin, [number])[0])
+
+
+def first_samples(stream: Stream, task: Task, visit: int, shots: int) -> list[Batch]:
+    """Return the first samples of each output of a visit, one a batch, in their order."""
+    seen = dict.fromkeys(range(stream.n_outputs), 0)
+    wanted = int(task.outputs.sum()) * shots
+    found: list[Batch] = []
+    for batch in stream.batches(visit):
+        for k, y in enumerate(batch.y):
+            if seen[int(y)] < shots:
+                seen[int(y)] += 1
+                found.append(Batch(batch.x[k : k + 1], batch.y[k : k + 1], batch.task))
+        if len(found) >= wanted:
+            break
+    return found
+
+
+def n_bytes(state: Mapping[str, NDArray], start: str = "") -> int:
+    """Return the bytes of the arrays whose names begin so."""
+    return sum(array.nbytes for name, array in state.items() if name.startswith(start))

@@ -1,0 +1,493 @@
+"""Continual learners keep the contract and their papers' formulas, and a course measures them."""
+
+import dataclasses
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from experiments import class_incremental
+from experiments.continual.a_gem import project
+from experiments.continual.ewc import EWC, fisher_diagonal
+from experiments.continual.fast_memory import FastMemory
+from experiments.continual.generative_replay import Generator
+from experiments.continual.nearest_class_mean import NearestClassMean
+from experiments.continual.random_features import RandomFeatures
+from experiments.continual.si import SI
+from experiments.continual.streaming_lda import StreamingLDA
+from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
+from neurosim.continual import ContinualLearner, Method, Shape, first_samples, live
+from neurosim.datasets import ImageSet, load
+from neurosim.discovery import members
+from neurosim.errors import ConfigError, NumericalError
+from neurosim.network import softmax
+from neurosim.randomness import Streams
+from neurosim.streams import Batch, Stream, StreamConfig, mammoth
+
+METHODS = members("experiments.continual", Method)
+every_method = pytest.mark.parametrize("name", METHODS)
+SHAPE = Shape(16, 4, (4, 4))
+QUICK = {"hidden": (7,), "per_class": 3, "n_features": 20, "epochs": 2, "budget": 4000}
+
+
+def quick(name, **changes):
+    """Build a method of tiny size."""
+    kind = METHODS[name]
+    names = {field.name for field in dataclasses.fields(kind)}
+    small = {
+        k: v
+        for k, v in {**QUICK, "development": 2, "n_fields": 4, "patches": 200}.items()
+        if k in names
+    }
+    return kind(**{**small, **changes})
+
+
+def drawn_batch(n=12, seed=0, task=0, classes=4):
+    rng = np.random.default_rng(seed)
+    return Batch(rng.random((n, 16)).astype(np.float32), rng.integers(classes, size=n), task)
+
+
+def learner_of(method=None, seed=0):
+    return NetworkLearner(
+        method or NetworkMethod(hidden=(7, 5)), SHAPE, np.random.default_rng(seed)
+    )
+
+
+@every_method
+def test_a_method_is_frozen_has_defaults_and_names_its_source(name):
+    kind = METHODS[name]
+    assert dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen
+    kind()
+    assert len(kind.source.split()) >= 3
+    described = "".join(each.__doc__ or "" for each in kind.__mro__)
+    for field in dataclasses.fields(kind):
+        assert field.name in described, field.name
+    for protocol, value in kind.published.items():
+        assert protocol in ("mammoth", "van_de_ven") and 10 < value < 100
+    replace(kind(), **getattr(kind, "van_de_ven", {}))
+
+
+@every_method
+def test_a_learner_keeps_the_contract(name):
+    learner = quick(name).begin(SHAPE, np.random.default_rng(0))
+    assert isinstance(learner, ContinualLearner)
+    assert learner.predict(drawn_batch().x).shape == (12, 4)
+    for task in range(2):
+        for seed in range(3):
+            learner.observe(drawn_batch(seed=seed, task=task))
+        learner.end_of_task(task)
+    before = {name: array.copy() for name, array in learner.state.items()}
+    assert all(name.startswith(("network/", "memory/")) for name in before)
+    scores = learner.predict(drawn_batch(seed=5).x)
+    assert not np.isnan(scores).any()
+    np.testing.assert_array_equal(learner.predict(drawn_batch(seed=5).x), scores)
+    for key, array in learner.state.items():  # Answering changes nothing.
+        np.testing.assert_array_equal(array, before[key])
+    raw = sum(array.nbytes for key, array in before.items() if key.startswith("memory/raw"))
+    assert raw in (0, 3 * 4 * 16)
+
+
+@every_method
+def test_the_same_seed_gives_the_same_learner(name):
+    def scores():
+        learner = quick(name).begin(SHAPE, np.random.default_rng(3))
+        for task in range(2):
+            learner.observe(drawn_batch(seed=task, task=task))
+            learner.end_of_task(task)
+        return learner.predict(drawn_batch(seed=9).x)
+
+    np.testing.assert_array_equal(scores(), scores())
+
+
+def losses_by_autograd(learner, x, loss):
+    """Return minus the gradient, by parameter, of a loss of drives, from torch."""
+    import torch
+
+    params = [torch.tensor(p, requires_grad=True) for p in learner.network.parameters]
+    n = learner.network.n_layers
+    h = torch.tensor(x)
+    for layer in range(n):
+        z = h @ params[layer].T + params[n + layer]
+        h = torch.relu(z)
+    loss(z).backward()
+    return [-p.grad.numpy() for p in params]
+
+
+def same_ways(got, expected):
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)  # float32 on both sides.
+
+
+def capture(learner):
+    """Return the list that will hold the direction of the learner's next step."""
+    kept = []
+    learner.move = lambda way, rate=1.0: kept.extend(way)
+    return kept
+
+
+def test_a_gradient_of_any_error_is_autograds():
+    import torch
+
+    learner, batch = learner_of(), drawn_batch()
+    targets = learner.one_hot(batch.y)
+    got = learner.gradient_of(batch.x, lambda z, p: (targets - p) / np.float32(len(p)))
+    cross = torch.nn.functional.cross_entropy
+    same_ways(got, losses_by_autograd(learner, batch.x, lambda z: cross(z, torch.tensor(batch.y))))
+    same_ways(got, learner.gradient(batch.x, targets))
+
+
+def test_lwf_goes_down_its_loss():
+    import torch
+
+    method = METHODS["lwf"](hidden=(7,))
+    learner = method.begin(SHAPE, np.random.default_rng(0))
+    first = drawn_batch(classes=2)
+    learner.observe(first)
+    learner.end_of_task(0)
+    old = learner.before.forward(first.x).drives[-1]
+    learner.observe(drawn_batch(seed=3))  # So that it is not what it was.
+    batch, way = drawn_batch(seed=1), capture(learner)
+    learner.observe(batch)
+    old = torch.tensor(learner.before.forward(batch.x).drives[-1][:, :2])
+    t = method.temperature
+
+    def loss(z):
+        hard = torch.nn.functional.cross_entropy(z, torch.tensor(batch.y))
+        soft = -(torch.softmax(old / t, 1) * torch.log_softmax(z[:, :2] / t, 1)).sum(1).mean()
+        return hard / 2 + t * t * soft / 2
+
+    same_ways(way, losses_by_autograd(learner, batch.x, loss))
+
+
+def test_der_goes_down_its_loss():
+    import torch
+
+    method = METHODS["der"](hidden=(7,), per_class=5, alpha=0.7, beta=0.4)
+    learner = method.begin(SHAPE, np.random.default_rng(0))
+    learner.observe(drawn_batch(20))
+    twin = np.random.default_rng(8)
+    learner.rng = np.random.default_rng(8)
+    dark, plain = (learner.memory.draw(12, twin) for _ in range(2))
+    batch, way = drawn_batch(seed=1), capture(learner)
+    assert np.abs(dark.answers).max() > 0
+    learner.observe(batch)
+    cross = torch.nn.functional.cross_entropy
+
+    def loss(z):
+        new = cross(z[:12], torch.tensor(batch.y))
+        answers = 0.7 * torch.nn.functional.mse_loss(z[12:24], torch.tensor(dark.answers))
+        return new + answers + 0.4 * cross(z[24:], torch.tensor(plain.y))
+
+    x = np.concatenate([batch.x, dark.x, plain.x])
+    same_ways(way, losses_by_autograd(learner, x, loss))
+
+
+def test_the_generators_loss_bounds_the_likelihood():
+    """With a decoder that ignores its input the bound is the exact likelihood, but for the KL."""
+    import torch
+
+    generator = Generator(16, (5,), 3)
+    x, noise = torch.rand(4, 16).round(), torch.zeros(4, 3)
+    with torch.no_grad():
+        for layer in (generator.mean, generator.log_variance):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        generator.pixels.weight.zero_()
+        p = torch.sigmoid(generator.pixels.bias)
+        exact = -(x * p.log() + (1 - x) * (1 - p).log()).sum(1)
+        torch.testing.assert_close(generator.loss(x, noise), exact)
+        generator.mean.bias.fill_(0.5)
+        generator.log_variance.bias.fill_(-1.0)
+        normal = torch.distributions.Normal
+        apart = torch.distributions.kl_divergence(
+            normal(0.5, torch.exp(torch.tensor(-0.5))), normal(0.0, 1.0)
+        )
+        torch.testing.assert_close(generator.loss(x, noise), exact + 3 * apart)
+
+
+def test_the_fisher_diagonal_is_the_mean_square_of_single_slopes():
+    learner, batch = learner_of(), drawn_batch(6)
+    got = fisher_diagonal(learner.network, batch.x, np.random.default_rng(2))
+    p = softmax(learner.network.forward(batch.x).drives[-1])
+    drawn = (p.cumsum(1) < np.random.default_rng(2).random((6, 1))).sum(1)
+    assert len(set(drawn.tolist())) > 1
+    singles = [
+        learner.gradient(batch.x[k : k + 1], learner.one_hot(drawn[k : k + 1])) for k in range(6)
+    ]
+    same_ways(got, [np.mean([np.square(s[j]) for s in singles], axis=0) for j in range(len(got))])
+
+
+def test_ewc_pulls_down_the_sum_of_its_parabolas():
+    method = EWC(hidden=(7,), optimiser="adam", strength=5.0)
+    learner = method.begin(SHAPE, np.random.default_rng(0))
+    centres, fishers = [], []
+    for task in range(2):
+        learner.observe(drawn_batch(seed=task))
+        samples = learner.samples.x[: len(learner.samples)].astype(np.float32) / 255
+        before = [f.copy() for f in learner.stiffness]
+        learner.end_of_task(task)
+        assert len(samples) == 12 and len(learner.samples) == 0
+        fishers.append([f - b for f, b in zip(learner.stiffness, before, strict=True)])
+        centres.append([p.copy() for p in learner.network.parameters])
+    learner.observe(drawn_batch(seed=7))
+    batch, way = drawn_batch(seed=8), capture(learner)
+    plain = learner.gradient(batch.x, learner.one_hot(batch.y))
+    learner.observe(batch)
+    for j, p in enumerate(learner.network.parameters):
+        pull = sum(f[j] * (p - c[j]) for f, c in zip(fishers, centres, strict=True))
+        np.testing.assert_allclose(way[j], plain[j] - 5.0 * pull, atol=1e-5)
+    assert np.abs(way[0] - plain[0]).max() > 1e-4
+
+
+def test_si_books_what_its_steps_did_for_the_loss():
+    learner = SI(hidden=(7,), eta=1e-3).begin(SHAPE, np.random.default_rng(0))
+    batch = drawn_batch()
+    targets = learner.one_hot(batch.y)
+
+    def loss():
+        return float(np.mean(learner.network.losses(learner.predict(batch.x), targets)))
+
+    start = loss()
+    for _ in range(200):
+        learner.observe(batch)
+    booked = sum(float(s.sum()) for s in learner.path)
+    fallen = start - loss()
+    # A path integral in small steps; what is left is of the order of the step.
+    assert fallen > 0.005 and booked == pytest.approx(fallen, rel=0.02)
+
+
+def test_a_projected_step_does_not_harm_the_memories_and_is_the_nearest():
+    rng = np.random.default_rng(0)
+    way, memory = ([rng.normal(size=(3, 4)), rng.normal(size=3)] for _ in range(2))
+    flat = [np.concatenate([a.ravel() for a in each]) for each in (way, memory)]
+    if flat[0] @ flat[1] > 0:
+        memory, flat[1] = [-a for a in memory], -flat[1]
+    got = np.concatenate([a.ravel() for a in project(way, memory)])
+    assert got @ flat[1] == pytest.approx(0, abs=1e-6)
+    # The rest is untouched: the change is along the memories' direction only.
+    change = got - flat[0]
+    assert abs(change @ flat[1]) == pytest.approx(np.linalg.norm(change) * np.linalg.norm(flat[1]))
+    kept = project(way, [-a for a in memory])
+    assert all(a is b for a, b in zip(kept, way, strict=True))
+
+
+def test_a_reservoir_keeps_all_alike_and_a_balanced_box_all_classes():
+    counts = np.zeros(40)
+    for seed in range(300):
+        memory = RawMemory(10, Shape(1, 2, (1, 1)))
+        x = np.arange(40, dtype=np.float32)[:, None] / 255
+        memory.add(x, np.arange(40) % 2, np.random.default_rng(seed))
+        counts[memory.x[:, 0]] += 1
+    # Binomial, 300 draws of chance 1/4: 4 standard errors and a half for 40 looks.
+    assert np.abs(counts / 300 - 0.25).max() < 4.5 * math.sqrt(0.25 * 0.75 / 300)
+    balanced = RawMemory(9, Shape(1, 3, (1, 1)), balanced=True)
+    for label, n in ((0, 30), (1, 20), (2, 3)):
+        x, rng = np.zeros((n, 1), np.float32), np.random.default_rng(label)
+        balanced.add(x, np.full(n, label), rng)
+    assert np.bincount(balanced.y).tolist() == [3, 3, 3]
+    with pytest.raises(ConfigError, match=r"1 image \(16 bytes\)"):
+        RawMemory(0, SHAPE)
+
+
+def test_old_tasks_are_told_from_the_new_in_memory():
+    memory = RawMemory(10, SHAPE)
+    rng = np.random.default_rng(0)
+    memory.add(np.zeros((3, 16), np.float32), np.zeros(3, dtype=np.int64), rng, task=0)
+    memory.add(np.ones((4, 16), np.float32), np.ones(4, dtype=np.int64), rng, task=1)
+    assert len(memory.draw(9, rng, before=0).y) == 0
+    assert memory.draw(9, rng, before=1).y.tolist() == [0, 0, 0]
+    assert len(memory.draw(9, rng).y) == 7
+
+
+def test_the_linear_classifiers_are_scikit_learns():
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.neighbors import NearestCentroid
+
+    digits = load("digits")
+    stream = Stream(StreamConfig("digits"), 0)
+    x = (digits.train_images / 255).reshape(-1, 64).astype(np.float32)
+    test = (digits.test_images / 255).reshape(-1, 64).astype(np.float32)
+    shape = Shape(64, 10, (8, 8))
+    answers = {}
+    for method in (NearestClassMean(), StreamingLDA(), RandomFeatures(100, 0.5)):
+        learner = method.begin(shape, np.random.default_rng(0))
+        for visit in range(5):
+            for batch in stream.batches(visit):
+                learner.observe(batch)
+            learner.end_of_task(visit)
+        answers[type(method)] = learner.predict(test)
+        last = learner
+    mean = NearestCentroid().fit(x, digits.train_labels).predict(test)
+    np.testing.assert_array_equal(answers[NearestClassMean].argmax(1), mean)
+    lda = LinearDiscriminantAnalysis("lsqr", shrinkage=1e-3, priors=[0.1] * 10)
+    same = answers[StreamingLDA].argmax(1) == lda.fit(x, digits.train_labels).predict(test)
+    assert same.mean() > 0.97  # The stream's covariance is around running means.
+    h = np.maximum(x @ last.projection + last.bias, 0).astype(np.float64)
+    y = np.eye(10)[digits.train_labels]
+    weights = np.linalg.solve(h.T @ h + 0.5 * np.eye(100), h.T @ y)
+    np.testing.assert_allclose(last.weights, weights, rtol=0.02, atol=2e-3)
+
+
+def test_a_budget_too_small_for_a_cell_a_class_is_refused_with_the_least():
+    shape = Shape(784, 10, (28, 28))
+    with pytest.raises(ConfigError, match=r"(\d+) bytes or more") as raised:
+        FastMemory(budget=500).begin(shape, np.random.default_rng(0))
+    least = int(str(raised.value).split("expected ")[1].split()[0])
+    learner = FastMemory(budget=least).begin(shape, np.random.default_rng(0))
+    assert sum(array.nbytes for array in learner.state.values()) == least
+    large = FastMemory(budget=400_000).begin(shape, np.random.default_rng(0))
+    assert 390_000 < sum(array.nbytes for array in large.state.values()) <= 400_000
+
+
+@dataclass(frozen=True)
+class Parrot(Method):
+    """Answer with the label seen last."""
+
+    source: ClassVar[str] = "made for this test"
+
+    def begin(self, shape, rng):
+        return _Parrot(shape)
+
+
+class _Parrot:
+    def __init__(self, shape):
+        self.last, self.n, self.state = 0, shape.n_outputs, {"memory/last": np.zeros(3)}
+        self.ended = []
+
+    def observe(self, batch):
+        self.last = int(batch.y[-1])
+
+    def end_of_task(self, task):
+        self.ended.append(task)
+
+    def predict(self, x):
+        return np.tile(np.eye(self.n)[self.last], (len(x), 1))
+
+
+def test_a_course_measures_what_a_parrot_knows():
+    stream = Stream(replace(mammoth("digits"), visits=(0, 1, 0)), 0)
+    course = live(stream, Parrot(), np.random.default_rng(0))
+    share = np.array(
+        [(stream.test(k).y == np.bincount(stream.test(k).y).argmax()).mean() for k in (0, 1)]
+    )
+    assert ((course.accuracy > 0.3) == [[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [1, 0, 0, 0, 0]]).all()
+    assert course.accuracy[:, :2].max() <= share.max() + 1e-9
+    assert course.visits == (0, 1, 0) and course.n_bytes == 24 and course.n_bytes_network == 0
+    np.testing.assert_array_equal(course.gaps[1:], [1.0, 1.0])  # All of the old is gone.
+    assert np.isnan(course.gaps[0])
+    assert course.metrics()["acc"] == pytest.approx(course.accuracy[-1, :2].mean())
+    assert (course.speed[:, 0] > 0.3).all()  # It knows the class it saw last.
+    told = live(
+        Stream(replace(mammoth("digits"), scenario="task"), 0), Parrot(), np.random.default_rng(0)
+    )
+    # Told the task, what is not one of its classes cannot be answered: the first output of two.
+    assert (told.accuracy > 0.3).all()
+
+
+def test_first_samples_are_so_many_of_each_class():
+    stream = Stream(StreamConfig("digits"), 1)
+    samples = first_samples(stream, stream.tasks[2], 2, 5)
+    labels = np.concatenate([batch.y for batch in samples])
+    assert {int(n) for n in np.unique(labels, return_counts=True)[1]} == {5}
+    assert set(labels.tolist()) == set(stream.tasks[2].classes)
+    digits = load("digits")
+    one = ImageSet(
+        "one", digits.train_images[:15], digits.train_labels[:15], digits.test_images,
+        digits.test_labels,
+    )  # fmt: skip
+    rare = Stream(StreamConfig("digits"), 1, one)
+    assert len(first_samples(rare, rare.tasks[2], 2, 5)) < 10  # There are no more.
+
+
+def test_scores_that_are_no_numbers_end_the_course():
+    class Lost(_Parrot):
+        def predict(self, x):
+            return np.full((len(x), self.n), np.nan)
+
+    @dataclass(frozen=True)
+    class Losing(Parrot):
+        """Lose count."""
+
+        def begin(self, shape, rng):
+            return Lost(shape)
+
+    with pytest.raises(NumericalError, match="Lost.scores"):
+        live(Stream(StreamConfig("digits"), 0), Losing(), np.random.default_rng(0))
+
+
+def acc(name, **changes):
+    stream = Stream(StreamConfig("digits"), 0)
+    course = live(stream, METHODS[name](**changes), Streams(0).generator("learner"), probe=0)
+    return course.metrics()
+
+
+@pytest.mark.compiled
+def test_the_digits_show_the_order_of_the_methods():
+    numbers = {name: acc(name) for name in ("none", "ewc", "er", "nearest_class_mean")}
+    numbers["fast"] = acc("fast_memory", budget=100_000)
+    numbers["er 10"] = acc("er", per_class=10)
+    got = {name: each["acc"] for name, each in numbers.items()}
+    assert got["none"] < 0.25 and got["ewc"] < 0.35
+    assert got["ewc"] < got["er 10"] < got["fast"]
+    assert got["none"] < got["er"] < got["fast"] and got["nearest_class_mean"] < got["fast"]
+    assert got["fast"] > 0.93 and numbers["fast"]["forgetting"] < 0.05
+    assert numbers["none"]["forgetting"] > 0.8 and numbers["fast"]["n_bytes_raw"] == 0
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize(
+    "changes",
+    [{"scenario": "domain"}, {"scenario": "task"}, {"boundaries": "fuzzy"}, {"boundaries": "none"},
+     {"batch": 1}, {"visits": (0, 1, 0, 2, 3, 4)}, {"shares": (0.1,) * 3 + (1.0,) * 7}],
+    ids=str,
+)  # fmt: skip
+def test_the_fast_memory_lives_along_every_stream(changes):
+    stream = Stream(replace(StreamConfig("digits"), **changes), 1)
+    course = live(stream, FastMemory(60_000), Streams(1).generator("learner"), probe=0)
+    assert course.metrics()["acc"] > 0.88 and course.metrics()["forgetting"] < 0.06
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_the_fast_memory_reaches_its_bars_on_mnist():
+    stream = Stream(StreamConfig("mnist"), 0)
+    for budget, bar in ((79_000, 0.94), (400_000, 0.965), (1_100_000, 0.98)):
+        course = live(stream, FastMemory(budget=budget), Streams(0).generator("learner"), probe=0)
+        assert course.n_bytes <= budget
+        assert course.metrics()["acc"] >= bar
+
+
+@pytest.mark.compiled
+def test_the_experiment_looks_inside_and_draws():
+    import matplotlib.pyplot as plt
+
+    config = class_incremental.Config(
+        arms=("none", "NCM", "ER 10", "fast 69 kB"), seeds=(0, 1), workers=1, probe=20, audit=5
+    )
+    result = class_incremental.run(config)
+    numbers = result.metrics()
+    assert numbers["acc_none"] < numbers["acc_er_10"] < numbers["acc_fast_69_kb"]
+    assert numbers["acc_fast_69_kb_low"] < numbers["acc_fast_69_kb"]
+    # The gyrus separates, and keeps no image.
+    assert numbers["dg_between_fast_69_kb"] < 0.5 * numbers["ec_between_fast_69_kb"]
+    assert numbers["dg_within_fast_69_kb"] > 3 * numbers["dg_between_fast_69_kb"]
+    assert numbers["fewest_wins_fast_69_kb"] >= 2 and numbers["single_cells_fast_69_kb"] == 0
+    assert numbers["nearest_image_exact_fast_69_kb"] == 0
+    assert numbers["n_bytes_fast_69_kb"] <= 69_000
+    figure, axes = plt.subplots()
+    class_incremental.plot(result, axes)
+    assert len(axes.containers) == 2  # Two families with bars.
+    plt.close(figure)
+
+
+def test_a_protocol_brings_its_own_network():
+    config = class_incremental.Config(protocol="van_de_ven")
+    ewc = config.method("EWC")
+    assert (ewc.hidden, ewc.optimiser, ewc.eta, ewc.strength) == ((400, 400), "adam", 1e-3, 1e9)
+    assert config.method("ER 20").by_tasks and config.method("ER 20").per_class == 20
+    assert config.stream().iterations == 2000 and config.method("NCM") == NearestClassMean()
+    assert class_incremental.Config().method("EWC").hidden == (100, 100)
+    with pytest.raises(ConfigError, match="did you mean ER 10"):
+        class_incremental.Config(arms=("ER10",))
