@@ -127,6 +127,7 @@ def item(image, label):
     return (*np.rint(image * 255).astype(int).tolist(), int(label))
 
 
+@pytest.mark.compiled
 def test_it_names_and_completes_better_than_a_linear_decoder(taught, digits):
     (train, _), (test, truth) = digits
     assert (taught.classify(test) == truth).mean() > 0.88
@@ -141,6 +142,7 @@ def test_it_names_and_completes_better_than_a_linear_decoder(taught, digits):
     assert np.mean((filled - test)[:, ~seen] ** 2) < min(errors)
 
 
+@pytest.mark.compiled
 def test_it_keeps_the_contract_of_a_cortex(taught, digits):
     assert isinstance(taught, contracts.Cortex)
     images, labels = digits[1]
@@ -162,6 +164,7 @@ def test_it_keeps_the_contract_of_a_cortex(taught, digits):
     assert np.mean([s[:64].mean() for s in strange]) > 2 * np.mean([s[:64].mean() for s in known])
 
 
+@pytest.mark.compiled
 def test_dreams_are_of_their_class_and_differ(taught):
     labels = np.repeat(np.arange(10), 5)
     images = taught.generate(labels, np.random.default_rng(0))

@@ -85,6 +85,7 @@ def test_a_network_that_diverges_knows_nothing(fashion):
     assert (errors == 0.9).all()
 
 
+@pytest.mark.compiled  # Interpreted, the small network's inference takes a minute.
 def test_curves_are_searched_run_drawn_and_compared(fashion, tmp_path):
     config = prospective_configuration.Config(
         figures=("batch_size",), settings=(64.0,), seeds=(0, 1), n_iterations=1, workers=1
