@@ -187,6 +187,11 @@ class PlasticProjection:
         return dense
 
     @property
+    def held_bytes(self) -> int:
+        """What all synapses take: weights, own traces, targets and, once needed, sources [B]."""
+        return self.weights.nbytes + self._own.nbytes + self._wiring.held_bytes
+
+    @property
     def state(self) -> Mapping[str, NDArray[Any]]:
         """Return the named arrays to save: the weights and the traces."""
         return {"weights": self.weights, **self.traces}
@@ -350,6 +355,11 @@ class _Wiring:
         n_pre = connectivity.n_pre if self.full else 0
         self._all_pre = np.arange(n_pre, dtype=np.int64)
         self._one, self._ends = np.zeros(1, dtype=np.int64), np.array([0, n_pre])
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of both orders as far as they are stored."""
+        return self.index.nbytes * self.stored + sum(each.nbytes for each in self._by_post or ())
 
     def rows(self, cells: NDArray[np.int64]) -> Any:
         """Yield presynaptic cells, their rows in a table of targets, and that table."""
