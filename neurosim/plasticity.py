@@ -432,8 +432,8 @@ def _transpose(index, starts, sources):
     for i in range(index.shape[0]):
         for k in range(index.shape[1]):
             starts[np.int64(index[i, k]) + 1] += 1
-    for j in range(1, starts.size):
-        starts[j] += starts[j - 1]
+    for n in range(1, starts.size):
+        starts[n] += starts[n - 1]
     free = starts.copy()
     for i in range(index.shape[0]):
         for k in range(index.shape[1]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import resource
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +23,7 @@ from circuits.spiking_brian2 import Brian2Engine
 from circuits.spiking_ca3 import PYRAMIDAL, SpikingCA3, SpikingCA3Config
 from circuits.spiking_network import SpikingNetwork, Watch, bernoulli_spikes
 from circuits.spiking_numba import NumbaEngine
+from experiments import spiking_peers
 from experiments.benchmarks import machine
 from experiments.ripples_and_replay import Config as Track
 from experiments.ripples_and_replay import learn
@@ -33,6 +36,15 @@ LAPS = 43.0
 
 ROWS = 1024
 """Presynaptic cells whose weights are planted at a time."""
+
+ARITHMETIC = 72
+"""Operations of a cell's step in `spiking_kernels`; a multiply-add counts once."""
+
+EVENT_BYTES = 4
+"""Read for a synaptic event: target and weight."""
+
+CHAIN = 32
+"""Multiply-adds in a chain, when those of the machine are counted."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,10 @@ class Config:
         Whether Brian2's C++ program is measured too (its compilation takes a minute).
     track_seconds : float [s]
         Of learning, measured at the compared size; 0 for none.
+    memory : tuple of int
+        Sizes at which resident memory is measured before and after.
+    peer_seconds : float [s]
+        Simulated by NEST and BindsNET at the compared size, where they are installed; 0 for none.
     threads : int
         Of our engine; processor time counts all of them.
     seed : int
@@ -64,6 +80,8 @@ class Config:
     compared: int = 8_000
     standalone: bool = True
     track_seconds: float = 400.0
+    memory: tuple[int, ...] = (8_000, 32_000)
+    peer_seconds: float = 0.05
     threads: int = 1
     seed: int = 0
 
@@ -76,11 +94,14 @@ def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> di
     dict
         ``<measure>_<size>`` with measure cpu_seconds (a simulated second), realtime (simulated
         over wall seconds), pyramidal_rate, basket_rate, events (a simulated second),
-        ns_per_update, ns_per_event, bytes_per_synapse, peak_rss_mb; ``slope``; for the compared
-        size ``cython_cpu_seconds``, ``standalone_cpu_seconds``, ``speedup_cython``,
-        ``speedup_standalone`` and ``learning_*``.
+        ns_per_update, ns_per_event, bytes_per_synapse, peak_rss_mb, and static_bytes and
+        plastic_bytes (by which resident memory grows a synapse); ``slope``; what the machine
+        could do at best, ``limit_update`` and ``limit_event`` [ns]; for the compared size
+        ``cython_cpu_seconds``, ``standalone_cpu_seconds``, ``speedup_cython``,
+        ``speedup_standalone``, ``learning_*`` and ``peer_*``.
     """
     values: dict[str, Any] = dict(machine.run(machine.Config()))
+    values |= limits(values["memory_bytes_per_second"])
     for n in config.sizes:
         values |= _apart(measure, config, n)
         tick(f"{n:,} cells: {values[f'cpu_seconds_{n}']:.3g} CPU s a simulated second")
@@ -92,7 +113,43 @@ def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> di
         tick(f"Brian2: {values['speedup_cython']:.1f} times slower")
         if config.track_seconds:
             values |= _apart(measure_learning, config, config.compared)
+        if config.peer_seconds:
+            values |= _apart(measure_peers, config, config.compared)
+    for n in config.memory:
+        values |= _apart(measure_memory, config, n)
     return values
+
+
+def limits(bandwidth: float) -> dict[str, float]:
+    """Return the least a cell's step and a synaptic event can take on this machine [ns].
+
+    A step: its arithmetic at the rate of multiply-adds in vectors. An event: the larger of reading
+    its bytes in order from memory, and of adding one to a counter at random in the second cache.
+
+    Parameters
+    ----------
+    bandwidth : float [bytes/s]
+    """
+    block, places = np.linspace(0.1, 0.9, 128), np.arange(1 << 16) * 40_503 % 65_536
+    counts = np.zeros(65_536, dtype=np.int32)
+    short = places.astype(np.uint16)
+    adds, marks = [], []
+    for turn in range(6):
+        start = time.process_time()
+        _chains(block, 20_000)
+        adds.append((time.process_time() - start) / (20_000 * block.size * CHAIN))
+        start = time.process_time()
+        _mark(short, counts, 200)
+        marks.append((time.process_time() - start) / (200 * short.size))
+        if turn == 0:
+            adds.clear()  # It compiled.
+            marks.clear()
+    streamed = EVENT_BYTES / bandwidth
+    return {
+        "multiply_adds_per_second": 1.0 / min(adds),
+        "limit_update": 1e9 * ARITHMETIC * min(adds),
+        "limit_event": 1e9 * max(streamed, min(marks)),
+    }
 
 
 def measure(config: Config, n: int) -> dict[str, float]:
@@ -182,6 +239,36 @@ def measure_learning(config: Config, n: int) -> dict[str, float]:
     }
 
 
+def measure_memory(config: Config, n: int) -> dict[str, float]:
+    """Measure by how much this process grows with a network that learns, and one that does not.
+
+    The peak counts while it learns; of the other, what is resident once its weights are in place.
+    """
+    for size in (400, n):  # The small one brings all code and tables into memory.
+        shape, rng = SpikingCA3Config.of_size(size), Streams(config.seed).generator("memory")
+        spikes = PlaceCells(TrackConfig(), size, rng).spikes(5.0, rng)
+        before = ResourceMeter().peak_rss_mb
+        wiring = shape.recurrent_wiring(rng)
+        learn(Track(), wiring, spikes)
+        plastic = 1e6 * (ResourceMeter().peak_rss_mb - before) / wiring.index.size
+    del wiring
+    before_static = _resident()
+    ca3 = planted(n, config.seed)
+    synapses = sum(way.wiring.index.size for way in ca3.network.pathways)
+    static = (_resident() - before_static) / synapses
+    return {f"plastic_bytes_{n}": plastic, f"static_bytes_{n}": static}
+
+
+def measure_peers(config: Config, n: int) -> dict[str, Any]:
+    """Measure other simulators, each on its own copy of the network."""
+    values: dict[str, Any] = {}
+    ca3 = planted(n, config.seed)
+    for name, peer in spiking_peers.installed().items():
+        for what, value in peer.measured(ca3, config.peer_seconds).items():
+            values[f"peer_{what}_{name}"] = value
+    return values
+
+
 def planted(n: int, seed: int) -> SpikingCA3:
     """Return a network whose weights are those expected after 400 s on the track.
 
@@ -207,6 +294,8 @@ def table(values: dict[str, Any]) -> str:
     sizes = sorted(int(key.rsplit("_", 1)[1]) for key in values if key.startswith("realtime_"))
     lines = [
         machine.table(values),
+        f"At best a cell's step takes {values['limit_update']:.2f} ns ({ARITHMETIC} operations), "
+        f"an event {values['limit_event']:.2f} ns.",
         "",
         "| pyramidal cells | CPU s a simulated s | simulated over wall | rates (Hz) | million "
         "events a s | ns a cell's step | ns an event | bytes a synapse | peak MB |",
@@ -222,6 +311,11 @@ def table(values: dict[str, Any]) -> str:
         )
     if "slope" in values:
         lines += ["", f"Slope of log cost over log cells: {values['slope']:.3f}."]
+    for name in ("plastic", "static"):
+        grown = {n: values[k] for n in _sizes(values) if (k := f"{name}_bytes_{n}") in values}
+        if grown:
+            words = ", ".join(f"{size:.2f} at {n:,}" for n, size in grown.items())
+            lines += ["", f"Memory grows by bytes a {name} synapse: {words} cells."]
     rows = [("ours", "ours"), ("Brian2, Cython", "cython"), ("Brian2, C++ program", "standalone")]
     rows = [(name, key) for name, key in rows if f"{key}_cpu_seconds" in values]
     if rows:
@@ -229,11 +323,29 @@ def table(values: dict[str, Any]) -> str:
         for name, key in rows:
             times = values.get(f"speedup_{key}", 1.0)
             lines.append(f"| {name} | {values[f'{key}_cpu_seconds']:.3g} | {times:.1f} |")
+        for name in sorted(key for key in values if key.startswith("peer_cpu_seconds_")):
+            cost, peer = values[name], name.removeprefix("peer_cpu_seconds_")
+            note = spiking_peers.known()[peer].NOTE
+            times = cost / values["ours_cpu_seconds"]
+            lines.append(f"| {peer} ({note}) | {cost:.3g} | {times:.0f} |")
     if "learning_cpu_seconds" in values:
         lines += ["", f"Learning on the track: {values['learning_cpu_seconds']:.0f} CPU s for "
                   f"{values['learning_synapses']:,.0f} synapses, "
                   f"{values['learning_peak_rss_mb']:,.0f} MB at most."]  # fmt: skip
     return "\n".join(lines)
+
+
+def _sizes(values: dict[str, Any]) -> list[int]:
+    return sorted({int(k.rsplit("_", 1)[1]) for k in values if k.rsplit("_", 1)[1].isdigit()})
+
+
+def _resident() -> float:
+    """Return the memory of this process that is in use now [bytes]; NaN where nobody says."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return float("nan")
+    return float(pages * os.sysconf("SC_PAGE_SIZE"))
 
 
 def _weights(
@@ -283,3 +395,21 @@ def _apart(do: Callable[[Config, int], dict[str, float]], config: Config, n: int
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(do, config, n).result()
+
+
+@numba.njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+def _chains(block, n):
+    for _ in range(n):
+        for i in range(block.size):
+            # Four chains, since a link waits four cycles for the one before.
+            a = b = c = d = x = block[i]
+            for _ in range(CHAIN // 4):
+                a, b, c, d = a * x + 0.1, b * x + 0.2, c * x + 0.3, d * x + 0.4
+            block[i] = (a + b) * 1e-3 + (c + d) * 1e-3
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _mark(places, counts, n):
+    for _ in range(n):
+        for k in range(places.size):
+            counts[np.int64(places[k])] += 1
