@@ -336,7 +336,8 @@ def table(values: dict[str, Any]) -> str:
 
 
 def _sizes(values: dict[str, Any]) -> list[int]:
-    return sorted({int(k.rsplit("_", 1)[1]) for k in values if k.rsplit("_", 1)[1].isdigit()})
+    ends = {key.rpartition("_")[2] for key in values}
+    return sorted(int(end) for end in ends if end.isdigit())
 
 
 def _resident() -> float:
