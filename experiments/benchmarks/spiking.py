@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,9 +41,6 @@ ARITHMETIC = 72
 
 EVENT_BYTES = 4
 """Read for a synaptic event: target and weight."""
-
-CHAIN = 32
-"""Multiply-adds in a chain, when those of the machine are counted."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +97,7 @@ def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> di
         ``speedup_standalone``, ``learning_*`` and ``peer_*``.
     """
     values: dict[str, Any] = dict(machine.run(machine.Config()))
-    values |= limits(values["memory_bytes_per_second"])
+    values |= limits(values)
     for n in config.sizes:
         values |= _apart(measure, config, n)
         tick(f"{n:,} cells: {values[f'cpu_seconds_{n}']:.3g} CPU s a simulated second")
@@ -120,7 +116,7 @@ def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> di
     return values
 
 
-def limits(bandwidth: float) -> dict[str, float]:
+def limits(values: dict[str, Any]) -> dict[str, float]:
     """Return the least a cell's step and a synaptic event can take on this machine [ns].
 
     A step: its arithmetic at the rate of multiply-adds in vectors. An event: the larger of reading
@@ -128,27 +124,13 @@ def limits(bandwidth: float) -> dict[str, float]:
 
     Parameters
     ----------
-    bandwidth : float [bytes/s]
+    values : dict
+        What `machine.run` returns.
     """
-    block, places = np.linspace(0.1, 0.9, 128), np.arange(1 << 16) * 40_503 % 65_536
-    counts = np.zeros(65_536, dtype=np.int32)
-    short = places.astype(np.uint16)
-    adds, marks = [], []
-    for turn in range(6):
-        start = time.process_time()
-        _chains(block, 20_000)
-        adds.append((time.process_time() - start) / (20_000 * block.size * CHAIN))
-        start = time.process_time()
-        _mark(short, counts, 200)
-        marks.append((time.process_time() - start) / (200 * short.size))
-        if turn == 0:
-            adds.clear()  # It compiled.
-            marks.clear()
-    streamed = EVENT_BYTES / bandwidth
+    read = EVENT_BYTES / values["memory_bytes_per_second"]
     return {
-        "multiply_adds_per_second": 1.0 / min(adds),
-        "limit_update": 1e9 * ARITHMETIC * min(adds),
-        "limit_event": 1e9 * max(streamed, min(marks)),
+        "limit_update": 1e9 * ARITHMETIC / values["multiply_adds_per_second"],
+        "limit_event": 1e9 * max(read, 1.0 / values["counts_per_second"]),
     }
 
 
@@ -396,21 +378,3 @@ def _apart(do: Callable[[Config, int], dict[str, float]], config: Config, n: int
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(do, config, n).result()
-
-
-@numba.njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
-def _chains(block, n):
-    for _ in range(n):
-        for i in range(block.size):
-            # Four chains, since a link waits four cycles for the one before.
-            a = b = c = d = x = block[i]
-            for _ in range(CHAIN // 4):
-                a, b, c, d = a * x + 0.1, b * x + 0.2, c * x + 0.3, d * x + 0.4
-            block[i] = (a + b) * 1e-3 + (c + d) * 1e-3
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _mark(places, counts, n):
-    for _ in range(n):
-        for k in range(places.size):
-            counts[np.int64(places[k])] += 1

@@ -332,3 +332,21 @@ def test_the_engine_runs_where_no_cache_folder_can_be_written(tmp_path):
     assert int(done.stdout) > 0
     assert done.stderr.count("no folder for compiled kernels can be written") == 1
     assert not list(tmp_path.glob("neurosim-kernels-*"))  # It leaves nothing behind.
+
+
+@pytest.mark.slow
+@pytest.mark.global_rng
+def test_a_standalone_program_compiled_once_draws_anew_for_each_seed():
+    network = small_network(20, 4, weight=8e-9)
+    engine = Brian2Engine(network, "standalone", {"pyramidal": 80.0})
+    first, other, again = engine.redrawn(0.1, (5, 6, 5))
+    same_spikes(first, again)
+    assert min(len(each.spikes["pyramidal"]) for each in (first, other)) > 10
+    assert len(first.spikes["pyramidal"]) != len(other.spikes["pyramidal"])
+    assert engine.program_cpu_seconds > 0
+
+
+def test_only_a_standalone_program_that_draws_its_input_is_run_again():
+    engine = Brian2Engine(SpikingNetwork({"a": population(LEAKY)}), "numpy", {"a": 10.0})
+    with pytest.raises(ConfigError, match="'standalone', which draws spikes from outside"):
+        next(engine.redrawn(0.1, (0,)))
