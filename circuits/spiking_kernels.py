@@ -26,7 +26,7 @@ BLOCK = 128
 """Cells of a block: 9 kB of state, and counts for the steps of a stretch."""
 
 PARTS = 8
-"""Into which the targets of a pathway are divided among threads."""
+"""Into which the targets of a pathway are divided among threads; a single one takes them whole."""
 
 _V, _W, _GE, _XE, _GX, _XX, _GI, _XI, LAST, ROWS = (BLOCK * k for k in range(10))
 """Where each quantity of a block begins; LAST is the step of the latest spike."""
@@ -177,10 +177,10 @@ def _run_block(cells, b, first, n_steps, origin, field_steps):
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _deliver(way, steps, spikers, begin, end, first, arrivals, part):
+def _deliver(way, steps, spikers, begin, end, first, arrivals, part, n_parts):
     """Count the spikes that arrive in a stretch at one part of a pathway's targets."""
     fan_out = way.targets.shape[1]
-    low, high = part * fan_out // PARTS, (part + 1) * fan_out // PARTS
+    low, high = part * fan_out // n_parts, (part + 1) * fan_out // n_parts
     equal = way.codes.size == 1
     for n in range(begin, end):
         i = spikers[n]
@@ -218,7 +218,7 @@ def _collect(cells, count, first, n_steps):
 def _deliver_all(way, steps, spikers, begin, end, first, arrivals):
     """Count the spikes that arrive in a stretch at all targets of a pathway."""
     for part in numba.prange(PARTS):
-        _deliver(way, steps, spikers, begin, end, first, arrivals, part)
+        _deliver(way, steps, spikers, begin, end, first, arrivals, part, PARTS)
 
 
 @numba.njit(cache=True, error_model="numpy", parallel=True)
@@ -229,8 +229,13 @@ def _run_blocks(cells, first, n_steps, origin, field_steps):
 
 
 @numba.njit(cache=True, error_model="numpy")
-def simulate(populations, ways, counts, pointers, outside, origin, n_steps, stretch, field_steps):
-    """Take `n_steps` from step `origin` on; return (0, 0), or population and step of a NaN."""
+def simulate(
+    populations, ways, counts, pointers, outside, origin, n_steps, stretch, field_steps, alone
+):  # fmt: skip
+    """Take `n_steps` from step `origin` on; return (0, 0), or population and step of a NaN.
+
+    With one thread, `alone`, no parallel loop is entered: that costs microseconds a stretch.
+    """
     for first in range(origin, origin + n_steps, stretch):
         m = min(stretch, origin + n_steps - first)
         for w in range(len(ways)):
@@ -238,9 +243,11 @@ def simulate(populations, ways, counts, pointers, outside, origin, n_steps, stre
             pre, end = populations[way.pre], pointers[w]
             while end < counts[way.pre] and pre.log_step[end] + way.delay < first + m:
                 end += 1
-            if end > pointers[w]:
-                _deliver_all(way, pre.log_step, pre.log_cell, pointers[w], end, first,
-                             populations[way.post].arrivals)  # fmt: skip
+            arrivals = populations[way.post].arrivals
+            if end > pointers[w] and alone:
+                _deliver(way, pre.log_step, pre.log_cell, pointers[w], end, first, arrivals, 0, 1)
+            elif end > pointers[w]:
+                _deliver_all(way, pre.log_step, pre.log_cell, pointers[w], end, first, arrivals)
             pointers[w] = end
         for p in range(len(populations)):
             cells = populations[p]
@@ -252,7 +259,11 @@ def simulate(populations, ways, counts, pointers, outside, origin, n_steps, stre
                 place = ((cells.outside_step[n] - first) * 3 + 1) * BLOCK
                 cells.arrivals[j // BLOCK, place + j % BLOCK] += 1
                 outside[p] = n + 1
-            _run_blocks(cells, first, m, origin, field_steps)
+            if alone:
+                for b in range(cells.n_fired.size):
+                    _run_block(cells, b, first, m, origin, field_steps)
+            else:
+                _run_blocks(cells, first, m, origin, field_steps)
             for b in range(cells.n_fired.size):
                 if cells.n_fired[b] < 0:
                     return p + 1, first - 1 - cells.n_fired[b]

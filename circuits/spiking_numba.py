@@ -126,7 +126,7 @@ class NumbaEngine:
             wrong, where = simulate(
                 tuple(populations), self._ways, counted, pointers,
                 np.zeros(len(populations), dtype=np.int64), first, n_steps, self._stretch,
-                done.field_steps,
+                done.field_steps, self.threads == 1,
             )  # fmt: skip
         self.step += n_steps
         for p, cells in enumerate(populations):
