@@ -79,7 +79,7 @@ class Brian2Engine:
     program : Path or None
         The standalone program, once it has run.
     loop_seconds : float [s]
-        How long its simulation took by the clock, without what goes before.
+        Processor time of its simulation, by the program's own clock, without what goes before.
     program_cpu_seconds : float [s]
         Processor time of the last run of the program, construction included.
 
