@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import resource
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,6 +42,15 @@ current = -(g_excitation * (v - rev_excitation) + g_external * (v - rev_external
 """
 UPSTROKE = " + leak * slope * exp((v - theta) / slope)"
 ADAPTATION = "dw/dt = (subthreshold * (v - rest) - w) / tau_adaptation : amp"
+SEED = "NEUROSIM_BRIAN2_SEED"
+"""Environment variable by which a standalone program is told its seed."""
+
+SEEDING = f"""
+if (const char* given = std::getenv("{SEED}")) {{
+    brian::_random_generators[0].seed(std::atol(given));
+}}
+"""
+
 CONDUCTANCE = """
 dg_{channel}/dt = (x_{channel} - g_{channel}) / rise_{channel} : siemens
 dx_{channel}/dt = -x_{channel} / decay_{channel} : siemens
@@ -67,7 +79,9 @@ class Brian2Engine:
     program : Path or None
         The standalone program, once it has run.
     loop_seconds : float [s]
-        How long its simulation took by the clock, without what goes before.
+        Processor time of its simulation, by the program's own clock, without what goes before.
+    program_cpu_seconds : float [s]
+        Processor time of the last run of the program, construction included.
 
     Raises
     ------
@@ -88,6 +102,7 @@ class Brian2Engine:
         keep: bool = False,
     ) -> None:
         self.keep, self.loop_seconds = keep, float("nan")
+        self.program_cpu_seconds = float("nan")
         self.program: Path | None = None
         self.network, self.outside, self.seed = network, dict(outside or {}), seed
         self.target = _available(target)
@@ -114,20 +129,75 @@ class Brian2Engine:
                 return self._run(duration, steps, watch)
             finally:
                 brian2.prefs["codegen.target"] = before
+        with self._standalone() as folder:
+            activity = self._run(duration, steps, watch, folder)
+            self.loop_seconds = float(brian2.device._last_run_time)
+            return activity
+
+    def redrawn(
+        self, duration: float, seeds: Sequence[int], watch: Watch | None = None
+    ) -> Iterator[Activity]:
+        """Simulate from rest once a seed, by one standalone program that is compiled once.
+
+        Until the last seed Brian2 can do nothing else.
+
+        Parameters
+        ----------
+        duration : float [s]
+        seeds : sequence of int
+            Of the spikes from outside, which Brian2 draws (see `outside`).
+        watch : Watch, optional
+        """
+        import brian2
+
+        if self.target != "standalone" or not self.outside:
+            raise ConfigError.expected(
+                self, "target", "'standalone', which draws spikes from outside", self.target,
+                "build one engine a seed",
+            )  # fmt: skip
+        watch = watch or Watch()
+        check_watch(self.network, watch)
+        with self._standalone() as folder:
+            for number, seed in enumerate(seeds):
+                os.environ[SEED] = str(seed)
+                before = resource.getrusage(resource.RUSAGE_CHILDREN)
+                try:
+                    if number:
+                        brian2.device.run(str(folder), with_output=False)
+                        built: _Built = self._built
+                        activity = built.activity(self.network, 0, self.network.steps(duration))
+                    else:
+                        activity = self._run(duration, {}, watch, folder)
+                finally:
+                    del os.environ[SEED]
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                self.program_cpu_seconds = after.ru_utime - before.ru_utime
+                self.program_cpu_seconds += after.ru_stime - before.ru_stime
+                self.loop_seconds = float(brian2.device._last_run_time)
+                yield activity
+
+    @contextlib.contextmanager
+    def _standalone(self) -> Iterator[Path]:
+        """Let Brian2 write C++ into a folder, and bring it back to its usual ways."""
+        import brian2
+
         if self._built is not None:
             raise ConfigError(
                 "Brian2Engine.run: expected one run of a standalone program, got a second; build "
                 "another engine"
             )
         folder = Path(tempfile.mkdtemp(prefix="neurosim-brian2-"))
+        make = "devices.cpp_standalone.extra_make_args_unix"
+        before = brian2.prefs[make]
+        # Brian2 starts a compiler a file, some thirty at once, of 0.3 GB each.
+        brian2.prefs[make] = [f"-j{os.cpu_count() or 1}"]
         brian2.set_device("cpp_standalone", build_on_run=False)
         try:
-            activity = self._run(duration, steps, watch, folder)
-            self.loop_seconds = float(brian2.device._last_run_time)
-            return activity
+            yield folder
         finally:
             brian2.device.reinit()
             brian2.set_device("runtime")
+            brian2.prefs[make] = before
             if not self.keep:
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -144,6 +214,8 @@ class Brian2Engine:
         if self._built is None:
             if self.outside:
                 brian2.seed(self.seed)
+                if folder:
+                    brian2.device.insert_code("main", SEEDING)
             self._built = _Built(self.network, self.outside, watch)
         built = self._built
         start = 0 if folder else round(float(built.net.t) / self.network.dt)

@@ -188,7 +188,7 @@ class SpikingCA3:
         rng: np.random.Generator,
     ) -> None:
         self.config = c = config
-        given = np.array(weights, dtype=np.float64)
+        given = np.array(weights)
         if given.shape != wiring.index.shape:
             raise ConfigError.expected(
                 self, "weights", f"shape {wiring.index.shape}", given.shape, "one a synapse"

@@ -131,25 +131,25 @@ class Pathway:
         ConfigError
             For a weight that is negative, not finite or above 65,535 quanta.
         """
-        given = np.asarray(weights, dtype=np.float64)
-        largest = float(given.max(initial=0.0))
-        if not (given >= 0).all() or not math.isfinite(largest):
+        given = np.asarray(weights)
+        largest, least = float(given.max(initial=0.0)), float(given.min(initial=0.0))
+        if not (least >= 0 and math.isfinite(largest)):  # NaN is not above anything.
             raise ConfigError.expected(
                 cls, "weights", "finite conductances of 0 S or more",
-                f"{given.min():g}..{largest:g}", "choose the channel for the sign",
+                f"{least:g}..{largest:g}", "choose the channel for the sign",
             )  # fmt: skip
         if quantum is None:
             quantum = largest if given.ndim == 0 else largest / LARGEST_CODE
-        codes = np.rint(given / quantum) if quantum > 0 else np.zeros_like(given)
-        if codes.max(initial=0.0) > LARGEST_CODE:
+        if quantum > 0 and round(largest / quantum) > LARGEST_CODE:
             raise ConfigError.expected(
                 cls, "quantum", f"at least {largest / LARGEST_CODE:g} S", quantum, "raise it"
             )
-        kept = codes.astype(np.uint16)
-        return cls(
-            pre, post, channel, wiring, kept.reshape(1, 1) if given.ndim == 0 else kept,
-            quantum, delay,
-        )  # fmt: skip
+        given = np.atleast_2d(given)
+        codes = np.zeros(given.shape, dtype=np.uint16)
+        # A row at a time, or the copies in 64 bits would take more room than the network.
+        for row, values in zip(codes, given if quantum > 0 else (), strict=False):
+            row[:] = np.rint(values.astype(np.float64) / quantum)
+        return cls(pre, post, channel, wiring, codes, quantum, delay)
 
     @property
     def weights(self) -> NDArray[np.float64]:
@@ -436,7 +436,8 @@ def external_steps(
                 float(trains.times[-1]), "cut the trains",
             )  # fmt: skip
         places = steps * trains.n_units + trains.cells
-        if np.unique(places).size < places.size:
+        in_order = bool((np.diff(places) > 0).all())
+        if not in_order and np.unique(places).size < places.size:
             raise ConfigError.expected(
                 "external", name, f"at most one spike of a cell in a step of {network.dt:g} s",
                 "two", "thin the trains or shorten the step",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.spiking_cells import AdEx
-from circuits.spiking_kernels import BLOCK, LAST, ROWS, Cells, Way, simulate
+from circuits.spiking_kernels import BLOCK, READY, ROWS, Cells, Way, simulate
 from circuits.spiking_network import (
     CHANNELS,
     EXPLOSION_WINDOW,
@@ -69,7 +69,7 @@ class NumbaEngine:
             units = [quanta.get((name, channel), 0.0) for channel in CHANNELS]
             self._constants.append(_constants(network, population, units))
             self._states.append(_rest(population, n_blocks))
-            self._arrivals.append(np.zeros((n_blocks, self._stretch * 3 * BLOCK), dtype=np.int32))
+            self._arrivals.append(np.zeros((self._stretch * 3, n_blocks * BLOCK), dtype=np.int32))
         nothing = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32)
         self._pending = [nothing for _ in self._names]
 
@@ -126,7 +126,7 @@ class NumbaEngine:
             wrong, where = simulate(
                 tuple(populations), self._ways, counted, pointers,
                 np.zeros(len(populations), dtype=np.int64), first, n_steps, self._stretch,
-                done.field_steps,
+                done.field_steps, self.threads == 1,
             )  # fmt: skip
         self.step += n_steps
         for p, cells in enumerate(populations):
@@ -256,21 +256,23 @@ class _Done:
 def _constants(
     network: SpikingNetwork, population: Population, units: list[float]
 ) -> NDArray[np.float64]:
-    """Return the numbers of `_advance_block` in its order."""
+    """Return the numbers of `_advance_block` in its order, in units of C / dt where they are S."""
     cell, dt = population.cell, network.dt
+    gain = dt / cell.capacitance
     if isinstance(cell, AdEx):
         keep = math.exp(-dt / cell.tau_adaptation)
-        upstroke = cell.theta, 1.0 / cell.slope, cell.leak * cell.slope
-        adaptation, increment = (keep, cell.subthreshold * (1.0 - keep)), cell.increment
+        upstroke = cell.theta, 1.0 / cell.slope, gain * cell.leak * cell.slope
+        adaptation = keep, gain * cell.subthreshold * (1.0 - keep)
+        increment = gain * cell.increment
     else:
         upstroke, adaptation, increment = (0.0, 0.0, 0.0), (1.0, 0.0), 0.0
     channels: list[float] = []
     for name, unit in zip(CHANNELS, units, strict=True):
         channel = getattr(population, name)
         rise, decay = math.exp(-dt / channel.rise), math.exp(-dt / channel.decay)
-        channels += [rise, decay, channel.reversal, unit * channel.norm]
+        channels += [rise, decay, channel.reversal, gain * unit * channel.norm]
     return np.array([
-        cell.leak, cell.rest, *upstroke, cell.cutoff, dt / cell.capacitance, *adaptation,
+        gain * cell.leak, cell.rest, *upstroke, cell.cutoff, gain, *adaptation,
         network.refractory_steps(population), *channels, cell.reset, increment,
     ])  # fmt: skip
 
@@ -280,8 +282,8 @@ def _rest(population: Population, n_blocks: int) -> NDArray[np.float64]:
     cell = population.cell
     state = np.zeros((n_blocks, ROWS))
     state[:, :BLOCK] = cell.rest
-    state[:, LAST:] = LONG_AGO
+    state[:, READY:] = LONG_AGO
     spare = population.n_units - (n_blocks - 1) * BLOCK
     state[-1, spare:BLOCK] = cell.reset
-    state[-1, LAST + spare :] = -LONG_AGO
+    state[-1, READY + spare :] = -LONG_AGO
     return state

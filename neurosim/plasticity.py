@@ -187,6 +187,11 @@ class PlasticProjection:
         return dense
 
     @property
+    def held_bytes(self) -> int:
+        """What all synapses take: weights, own traces, targets and, once needed, sources [B]."""
+        return self.weights.nbytes + self._own.nbytes + self._wiring.held_bytes
+
+    @property
     def state(self) -> Mapping[str, NDArray[Any]]:
         """Return the named arrays to save: the weights and the traces."""
         return {"weights": self.weights, **self.traces}
@@ -232,7 +237,7 @@ class PlasticProjection:
         loop = self._loops.full if self._wiring.full else self._loops.listed
         changed, fan_out = 0, self.weights.shape[1]
         for some, rows, targets in self._wiring.rows(cells):
-            changed += self._run(loop, (some, rows, targets), self.weights, self._own, seen)[0]
+            changed += self._run(loop, (some, rows, targets), seen)[0]
         visited = cells.size * fan_out
         loads = self._loops.post_loads * 8 + (
             0 if self._wiring.full else targets_size(self._wiring)
@@ -241,22 +246,19 @@ class PlasticProjection:
         return visited
 
     def _along_columns(self, cells: NDArray[np.int64], skip: bool, seen: tuple[Any, ...]) -> int:
-        flat, own = self.weights.reshape(-1), self._own.reshape(len(self._own), self.weights.size)
         changed = visited = 0
-        for some, rows, starts, sources, slots in self._wiring.columns(cells):
-            place = (some, rows, starts, sources, slots, skip)
-            counts = self._run(self._loops.columns, place, flat, own, seen)
+        for place in self._wiring.columns(cells):
+            counts = self._run(self._loops.columns, (*place, skip), seen)
             changed, visited = changed + counts[0], visited + counts[2]
-        self._enter(visited, changed, 16 + 8 * self._loops.pre_loads)
+        sources = sources_size(self._wiring)
+        self._enter(visited, changed, sources + 8 * self._loops.pre_loads)
         return visited
 
-    def _run(
-        self, loop: Any, place: tuple[Any, ...], weights: Any, own: Any, seen: tuple[Any, ...]
-    ) -> tuple[int, ...]:
+    def _run(self, loop: Any, place: tuple[Any, ...], seen: tuple[Any, ...]) -> tuple[int, ...]:
         x, y, pre_traces, post_traces, error, drive, third, step = seen
         counts = loop(
-            *place, x, y, weights, own, pre_traces, post_traces, error, drive, third, step,
-            *self.bounds, self._parameters,
+            *place, x, y, self.weights, self._own, pre_traces, post_traces, error, drive, third,
+            step, *self.bounds, self._parameters,
         )  # fmt: skip
         if counts[1]:
             raise NumericalError(
@@ -352,9 +354,12 @@ class _Wiring:
         self._by_post: tuple[Any, ...] | None = None
         n_pre = connectivity.n_pre if self.full else 0
         self._all_pre = np.arange(n_pre, dtype=np.int64)
-        self._first = self._all_pre * connectivity.n_post
-        self._slots = np.empty_like(self._first)
         self._one, self._ends = np.zeros(1, dtype=np.int64), np.array([0, n_pre])
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of both orders as far as they are stored."""
+        return self.index.nbytes * self.stored + sum(each.nbytes for each in self._by_post or ())
 
     def rows(self, cells: NDArray[np.int64]) -> Any:
         """Yield presynaptic cells, their rows in a table of targets, and that table."""
@@ -370,25 +375,38 @@ class _Wiring:
                 yield some, self._rows[: some.size], self._targets
 
     def columns(self, cells: NDArray[np.int64]) -> Any:
-        """Yield postsynaptic cells, their rows, and starts, sources and slots of those rows."""
+        """Yield postsynaptic cells, their rows, where these start, sources, and a row's slot.
+
+        A cell lies in one stratum, so that all sources of a zone reach it by the same slot: of a
+        stored synapse only the source is kept in the second order.
+        """
         if self.full:
             for cell in cells:
-                np.add(self._first, cell, out=self._slots)
-                yield cells[:1] * 0 + cell, self._one, self._ends, self._all_pre, self._slots
+                one = np.array([cell])
+                yield one, self._one, self._ends, self._all_pre, one
         elif self.stored:
             if self._by_post is None:
-                self._by_post = _transposed(self.index, self.connectivity.n_post)
+                slots = self.connectivity.slots(np.arange(self.connectivity.n_post))[0]
+                self._by_post = (*_transposed(self.index, self.connectivity.n_post), slots)
             yield (cells, cells, *self._by_post)
         else:
             for cell in cells:
                 pre, slot = self.connectivity.sources(cell)
-                ends = np.array([0, pre.size])
-                yield np.array([cell]), self._one, ends, pre, pre * self.fan_out + slot
+                if pre.size:
+                    firsts = np.concatenate([[0], np.flatnonzero(np.diff(slot)) + 1])
+                    rows = np.arange(firsts.size)
+                    starts = np.append(firsts, pre.size)
+                    yield np.full(rows.size, cell), rows, starts, pre, slot[firsts]
 
 
 def targets_size(wiring: _Wiring) -> int:
     """Return the bytes of one index of a target."""
     return int(wiring.index.itemsize if wiring.stored else 4)
+
+
+def sources_size(wiring: _Wiring) -> int:
+    """Return the bytes of one index of a source."""
+    return 2 if wiring.stored and wiring.connectivity.n_pre <= 1 << 16 else 8
 
 
 def _checked_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -400,12 +418,28 @@ def _checked_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
-def _transposed(index: NDArray[Any], n_post: int) -> tuple[NDArray[np.int64], ...]:
-    """Return starts, sources and flat slots of the synapses by postsynaptic cell."""
-    flat = index.reshape(-1)
-    order = np.argsort(flat, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(np.bincount(flat, minlength=n_post))])
-    return starts.astype(np.int64), order // index.shape[1], order
+def _transposed(index: NDArray[Any], n_post: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Return starts and sources of the synapses by postsynaptic cell, sources ascending."""
+    starts = np.zeros(n_post + 1, dtype=np.int64)
+    kind = np.uint16 if len(index) <= 1 << 16 else np.int32
+    sources = np.empty(index.size, dtype=kind)
+    _transpose(index, starts, sources)
+    return starts, sources
+
+
+@numba.njit(cache=True)
+def _transpose(index, starts, sources):
+    for i in range(index.shape[0]):
+        for k in range(index.shape[1]):
+            starts[np.int64(index[i, k]) + 1] += 1
+    for n in range(1, starts.size):
+        starts[n] += starts[n - 1]
+    free = starts.copy()
+    for i in range(index.shape[0]):
+        for k in range(index.shape[1]):
+            j = np.int64(index[i, k])
+            sources[free[j]] = i
+            free[j] += 1
 
 
 @numba.njit  # Not cached: it calls a kernel of another file.

@@ -207,6 +207,7 @@ def _columns(rule: type[Rule], result: str) -> str:
     row = [
         "j = cells[n]",
         "row = rows[n]",
+        "k = slots[row]",
         *names.of_post(),
         "for m in range(starts[row], starts[row + 1]):",
     ]
@@ -214,10 +215,9 @@ def _columns(rule: type[Rule], result: str) -> str:
         "i = sources[m]",
         "if skip and pre[i] != 0.0:",
         "    continue",
-        "s = slots[m]",
         "visited += 1",
         *names.of_pre(),
-        *_visit(rule, names, "weights[s]", "s", result),
+        *_visit(rule, names, "weights[i, k]", "i, k", result),
     ]
     head = [*names.hoisted(), "changed = 0", "broken = 0", "visited = 0"]
     return _text(COLUMNS, head, row, body, "changed, broken, visited")

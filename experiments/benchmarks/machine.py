@@ -1,4 +1,4 @@
-"""How fast this machine reads memory, in order and at random: the yardstick of the others."""
+"""How fast this machine reads and counts: the yardstick of the others."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ import numba
 import numpy as np
 
 from neurosim.resources import require_memory
+
+LINKS = 8
+"""Multiply-adds in a chain."""
+
+COUNTERS = 1 << 16
+"""Of four bytes: the second cache holds them, the first does not."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,15 @@ class Config:
 
 
 def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> dict[str, float]:
-    """Measure one thread's bandwidth [bytes/s] and rate of independent random reads [1/s]."""
+    """Measure what one thread can do.
+
+    Returns
+    -------
+    dict of str to float
+        ``memory_bytes_per_second`` in order; per second, ``random_reads``, independent ones,
+        ``multiply_adds`` in double precision and vectors, and ``counts``, ones added at random to
+        counters in the second cache.
+    """
     size = config.megabytes * 1_000_000 // 8
     require_memory(16 * size, "the measurement of the memory")
     array = np.ones(size, dtype=np.int64)
@@ -40,9 +54,18 @@ def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> di
     _jump(array[:8], 8)
     in_order = min(_cpu(lambda: _sum(array)) for _ in range(config.repeats))
     at_random = min(_cpu(lambda: _jump(array, config.accesses)) for _ in range(config.repeats))
+    block, counters = np.linspace(0.1, 0.9, 128), np.zeros(COUNTERS, dtype=np.int32)
+    places = (np.arange(COUNTERS) * 40_503 % COUNTERS).astype(np.uint16)
+    rounds = max(1, config.accesses // COUNTERS)
+    _chains(block, 1)
+    _count(places, counters, 1)
+    adding = min(_cpu(lambda: _chains(block, 50 * rounds)) for _ in range(config.repeats))
+    counting = min(_cpu(lambda: _count(places, counters, rounds)) for _ in range(config.repeats))
     return {
         "memory_bytes_per_second": array.nbytes / in_order,
         "random_reads_per_second": config.accesses / at_random,
+        "multiply_adds_per_second": 50 * rounds * block.size * 4 * LINKS / adding,
+        "counts_per_second": rounds * COUNTERS / counting,
     }
 
 
@@ -77,3 +100,21 @@ def _jump(array, n):
         x = x * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
         total += array[np.int64((x >> np.uint64(33)) % np.uint64(array.size))]
     return total
+
+
+@numba.njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+def _chains(block, n):
+    for _ in range(n):
+        for i in range(block.size):
+            # Four chains, since a link waits four cycles for the one before.
+            a = b = c = d = x = block[i]
+            for _ in range(LINKS):
+                a, b, c, d = a * x + 0.1, b * x + 0.2, c * x + 0.3, d * x + 0.4
+            block[i] = (a + b) * 1e-3 + (c + d) * 1e-3
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _count(places, counters, n):
+    for _ in range(n):
+        for k in range(places.size):
+            counters[np.int64(places[k])] += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
+import os
 import shutil
 import subprocess
 import time
@@ -21,6 +21,7 @@ from circuits.spiking_brian2 import Brian2Engine
 from circuits.spiking_ca3 import PYRAMIDAL, SpikingCA3, SpikingCA3Config
 from circuits.spiking_network import SpikingNetwork, Watch, bernoulli_spikes
 from circuits.spiking_numba import NumbaEngine
+from experiments import spiking_peers
 from experiments.benchmarks import machine
 from experiments.ripples_and_replay import Config as Track
 from experiments.ripples_and_replay import learn
@@ -33,6 +34,12 @@ LAPS = 43.0
 
 ROWS = 1024
 """Presynaptic cells whose weights are planted at a time."""
+
+ARITHMETIC = 59
+"""Operations of a cell's step in `spiking_kernels`; a multiply-add counts once."""
+
+EVENT_BYTES = 4
+"""Read for a synaptic event: target and weight."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,10 @@ class Config:
         Whether Brian2's C++ program is measured too (its compilation takes a minute).
     track_seconds : float [s]
         Of learning, measured at the compared size; 0 for none.
+    memory : tuple of int
+        Sizes at which resident memory is measured before and after.
+    peer_seconds : float [s]
+        Simulated by NEST and BindsNET at the compared size, where they are installed; 0 for none.
     threads : int
         Of our engine; processor time counts all of them.
     seed : int
@@ -64,6 +75,8 @@ class Config:
     compared: int = 8_000
     standalone: bool = True
     track_seconds: float = 400.0
+    memory: tuple[int, ...] = (32_000,)
+    peer_seconds: float = 0.05
     threads: int = 1
     seed: int = 0
 
@@ -76,11 +89,14 @@ def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> di
     dict
         ``<measure>_<size>`` with measure cpu_seconds (a simulated second), realtime (simulated
         over wall seconds), pyramidal_rate, basket_rate, events (a simulated second),
-        ns_per_update, ns_per_event, bytes_per_synapse, peak_rss_mb; ``slope``; for the compared
-        size ``cython_cpu_seconds``, ``standalone_cpu_seconds``, ``speedup_cython``,
-        ``speedup_standalone`` and ``learning_*``.
+        ns_per_update, ns_per_event, bytes_per_synapse, peak_rss_mb, and static_bytes and
+        plastic_bytes (by which resident memory grows a synapse); ``slope``; what the machine
+        could do at best, ``limit_update`` and ``limit_event`` [ns]; for the compared size
+        ``cython_cpu_seconds``, ``standalone_cpu_seconds``, ``speedup_cython``,
+        ``speedup_standalone``, ``learning_*`` and ``peer_*``.
     """
     values: dict[str, Any] = dict(machine.run(machine.Config()))
+    values |= limits(values)
     for n in config.sizes:
         values |= _apart(measure, config, n)
         tick(f"{n:,} cells: {values[f'cpu_seconds_{n}']:.3g} CPU s a simulated second")
@@ -92,7 +108,29 @@ def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> di
         tick(f"Brian2: {values['speedup_cython']:.1f} times slower")
         if config.track_seconds:
             values |= _apart(measure_learning, config, config.compared)
+        if config.peer_seconds:
+            values |= _apart(measure_peers, config, config.compared)
+    for n in config.memory:
+        values |= _apart(measure_memory, config, n)
     return values
+
+
+def limits(values: dict[str, Any]) -> dict[str, float]:
+    """Return the least a cell's step and a synaptic event can take on this machine [ns].
+
+    A step: its arithmetic at the rate of multiply-adds in vectors. An event: the larger of reading
+    its bytes in order from memory, and of adding one to a counter at random in the second cache.
+
+    Parameters
+    ----------
+    values : dict
+        What `machine.run` returns.
+    """
+    read = EVENT_BYTES / values["memory_bytes_per_second"]
+    return {
+        "limit_update": 1e9 * ARITHMETIC / values["multiply_adds_per_second"],
+        "limit_event": 1e9 * max(read, 1.0 / values["counts_per_second"]),
+    }
 
 
 def measure(config: Config, n: int) -> dict[str, float]:
@@ -182,6 +220,36 @@ def measure_learning(config: Config, n: int) -> dict[str, float]:
     }
 
 
+def measure_memory(config: Config, n: int) -> dict[str, float]:
+    """Measure by how much this process grows with a network that learns, and one that does not.
+
+    The peak counts while it learns; of the other, what is resident once its weights are in place.
+    """
+    for size in (400, n):  # The small one brings all code and tables into memory.
+        shape, rng = SpikingCA3Config.of_size(size), Streams(config.seed).generator("memory")
+        spikes = PlaceCells(TrackConfig(), size, rng).spikes(5.0, rng)
+        before = _resident()
+        wiring = shape.recurrent_wiring(rng)
+        learn(Track(), wiring, spikes)
+        plastic = (1e6 * ResourceMeter().peak_rss_mb - before) / wiring.index.size
+    del wiring
+    before_static = _resident()
+    ca3 = planted(n, config.seed)
+    synapses = sum(way.wiring.index.size for way in ca3.network.pathways)
+    static = (_resident() - before_static) / synapses
+    return {f"plastic_bytes_{n}": plastic, f"static_bytes_{n}": static}
+
+
+def measure_peers(config: Config, n: int) -> dict[str, Any]:
+    """Measure other simulators, each on its own copy of the network."""
+    values: dict[str, Any] = {}
+    ca3 = planted(n, config.seed)
+    for name, peer in spiking_peers.installed().items():
+        for what, value in peer.measured(ca3, config.peer_seconds).items():
+            values[f"peer_{what}_{name}"] = value
+    return values
+
+
 def planted(n: int, seed: int) -> SpikingCA3:
     """Return a network whose weights are those expected after 400 s on the track.
 
@@ -207,6 +275,8 @@ def table(values: dict[str, Any]) -> str:
     sizes = sorted(int(key.rsplit("_", 1)[1]) for key in values if key.startswith("realtime_"))
     lines = [
         machine.table(values),
+        f"At best a cell's step takes {values['limit_update']:.2f} ns ({ARITHMETIC} operations), "
+        f"an event {values['limit_event']:.2f} ns.",
         "",
         "| pyramidal cells | CPU s a simulated s | simulated over wall | rates (Hz) | million "
         "events a s | ns a cell's step | ns an event | bytes a synapse | peak MB |",
@@ -222,6 +292,11 @@ def table(values: dict[str, Any]) -> str:
         )
     if "slope" in values:
         lines += ["", f"Slope of log cost over log cells: {values['slope']:.3f}."]
+    for name in ("plastic", "static"):
+        grown = {n: values[k] for n in _sizes(values) if (k := f"{name}_bytes_{n}") in values}
+        if grown:
+            words = ", ".join(f"{size:.2f} at {n:,}" for n, size in grown.items())
+            lines += ["", f"Memory grows by bytes a {name} synapse: {words} cells."]
     rows = [("ours", "ours"), ("Brian2, Cython", "cython"), ("Brian2, C++ program", "standalone")]
     rows = [(name, key) for name, key in rows if f"{key}_cpu_seconds" in values]
     if rows:
@@ -229,11 +304,30 @@ def table(values: dict[str, Any]) -> str:
         for name, key in rows:
             times = values.get(f"speedup_{key}", 1.0)
             lines.append(f"| {name} | {values[f'{key}_cpu_seconds']:.3g} | {times:.1f} |")
+        for name in sorted(key for key in values if key.startswith("peer_cpu_seconds_")):
+            cost, peer = values[name], name.removeprefix("peer_cpu_seconds_")
+            note = spiking_peers.known()[peer].NOTE
+            times = cost / values["ours_cpu_seconds"]
+            lines.append(f"| {peer} ({note}) | {cost:.3g} | {times:.0f} |")
     if "learning_cpu_seconds" in values:
         lines += ["", f"Learning on the track: {values['learning_cpu_seconds']:.0f} CPU s for "
                   f"{values['learning_synapses']:,.0f} synapses, "
                   f"{values['learning_peak_rss_mb']:,.0f} MB at most."]  # fmt: skip
     return "\n".join(lines)
+
+
+def _sizes(values: dict[str, Any]) -> list[int]:
+    ends = {key.rpartition("_")[2] for key in values}
+    return sorted(int(end) for end in ends if end.isdigit())
+
+
+def _resident() -> float:
+    """Return the memory of this process that is in use now [bytes]; NaN where nobody says."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return float("nan")
+    return float(pages * os.sysconf("SC_PAGE_SIZE"))
 
 
 def _weights(
@@ -263,19 +357,10 @@ def _cpu_of(
 
 
 def _loop_of(program: Path) -> float:
-    """Return the processor time of a standalone program's loop.
-
-    Brian2 notes the wall time of the loop; the share of it that was processor time is taken to be
-    that of the whole program.
-    """
+    """Return the processor time of a standalone program's loop, which it notes itself."""
     folder = program.parent
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run([str(program)], cwd=folder, check=True, capture_output=True)
-    wall = time.perf_counter() - start
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    noted = float((folder / "results" / "last_run_info.txt").read_text().split()[0])
-    return noted * min(1.0, cpu / wall)
+    return float((folder / "results" / "last_run_info.txt").read_text().split()[0])
 
 
 def _apart(do: Callable[[Config, int], dict[str, float]], config: Config, n: int) -> dict[str, Any]:

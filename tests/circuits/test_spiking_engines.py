@@ -1,6 +1,11 @@
 """Our spiking engine gives what Brian2 gives, on any number of threads, and stops when it must."""
 
+import os
+import shutil
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -28,6 +33,19 @@ from neurosim.spikes import SpikeTrains
 EXCITATION = Channel(1.3e-3, 9.5e-3, 0.0)
 EXTERNAL = Channel(0.65e-3, 5.4e-3, 0.0)
 INHIBITION = Channel(0.3e-3, 3.3e-3, -70e-3)
+ALONE = """
+from circuits.spiking_cells import LIF, Channel
+from circuits.spiking_network import Population, SpikingNetwork, bernoulli_spikes
+from circuits.spiking_numba import NumbaEngine
+import numpy as np
+
+channel = Channel(1e-3, 5e-3, 0.0)
+cell = LIF(1e-8, 20e-3, -70e-3, -60e-3, -50e-3, 2e-3)
+network = SpikingNetwork({"a": Population(9, cell, channel, channel, channel, 5e-8)})
+given = bernoulli_spikes(9, 100.0, 500, network.dt, np.random.default_rng(0))
+print(len(NumbaEngine(network).run(0.05, {"a": given}).spikes["a"]))
+"""
+
 LEAKY = LIF(1e-8, 20e-3, -70e-3, -60e-3, -50e-3, 2e-3)
 
 
@@ -293,3 +311,42 @@ def test_without_a_compiler_brian2_falls_back_to_numpy_with_one_warning(monkeypa
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         NumbaEngine(network)
+
+
+@pytest.mark.compiled
+def test_the_engine_runs_where_no_cache_folder_can_be_written(tmp_path):
+    """Files in the place of folders, since permissions do not hold a superuser back."""
+    root = Path(spiking_brian2.__file__).parents[1]
+    for part in ("neurosim", "circuits"):
+        shutil.copytree(root / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+        (tmp_path / part / "__pycache__").touch()
+    nowhere = str(tmp_path / "neurosim" / "__pycache__" / "below a file")
+    environment = os.environ | {
+        "NUMBA_CACHE_DIR": nowhere, "XDG_CACHE_HOME": nowhere, "HOME": nowhere,
+        "PYTHONPATH": str(tmp_path), "TMPDIR": str(tmp_path),
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 0
+    assert done.stderr.count("no folder for compiled kernels can be written") == 1
+    assert not list(tmp_path.glob("neurosim-kernels-*"))  # It leaves nothing behind.
+
+
+@pytest.mark.slow
+@pytest.mark.global_rng
+def test_a_standalone_program_compiled_once_draws_anew_for_each_seed():
+    network = small_network(20, 4, weight=8e-9)
+    engine = Brian2Engine(network, "standalone", {"pyramidal": 80.0})
+    first, other, again = engine.redrawn(0.1, (5, 6, 5))
+    same_spikes(first, again)
+    assert min(len(each.spikes["pyramidal"]) for each in (first, other)) > 10
+    assert len(first.spikes["pyramidal"]) != len(other.spikes["pyramidal"])
+    assert engine.program_cpu_seconds > 0
+
+
+def test_only_a_standalone_program_that_draws_its_input_is_run_again():
+    engine = Brian2Engine(SpikingNetwork({"a": population(LEAKY)}), "numpy", {"a": 10.0})
+    with pytest.raises(ConfigError, match="'standalone', which draws spikes from outside"):
+        next(engine.redrawn(0.1, (0,)))

@@ -5,11 +5,12 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from neurosim.connectivity import Full, Generated, Stored
-from neurosim.plasticity import PlasticProjection
+from neurosim.connectivity import Full, Generated, Nearby, Stored
+from neurosim.plasticity import PlasticProjection, _Wiring
 from neurosim.synapse_loops import texts
 from rules.oja import Oja
 from rules.pair_stdp import PairSTDP
+from rules.symmetric_stdp import SymmetricSTDP
 from rules.three_factor import ThreeFactor
 
 WIRINGS = {
@@ -93,3 +94,38 @@ def test_dense_results_do_not_depend_on_the_block_of_generated_rows(monkeypatch)
         made.learn(pre, post)
         grown.append(made.weights)
     assert np.array_equal(*grown)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        *WIRINGS.values(),
+        lambda n: Nearby(n, n, n // 3, 0.2, 1, zones=4),
+        lambda n: Stored(3 * n, n, 5, np.random.default_rng(3), balanced=True),
+    ],
+)
+def test_columns_reach_each_cell_from_its_sources_by_the_slots_of_their_rows(made):
+    wiring = made(24)
+    cells = np.array([0, 7, 23])
+    found = {cell: [] for cell in cells.tolist()}
+    for some, rows, starts, sources, slots in _Wiring(wiring).columns(cells):
+        for cell, row in zip(some, rows, strict=True):
+            each = sources[starts[row] : starts[row + 1]].tolist()
+            found[int(cell)] += [(i, int(slots[row])) for i in each]
+    for cell, pairs in found.items():
+        assert pairs == [
+            (i, int(np.flatnonzero(wiring.targets(i) == cell)[0]))
+            for i in range(wiring.n_pre)
+            if cell in wiring.targets(i)
+        ]
+    assert sum(map(len, found.values())) > 0
+
+
+def test_a_stored_synapse_that_learns_takes_nine_bytes_at_most():
+    wiring = Stored(400, 400, 160, np.random.default_rng(0))
+    made = PlasticProjection(wiring, SymmetricSTDP(), 0.1, dtype=np.float32)
+    one_order = made.held_bytes
+    fired = np.zeros(400)
+    fired[:9] = 1.0
+    made.learn(fired, fired)  # By rows and by columns.
+    assert one_order < made.held_bytes <= 9 * wiring.index.size

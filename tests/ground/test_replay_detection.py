@@ -61,6 +61,26 @@ def test_sharp_waves_are_found_where_they_were_planted():
     assert sharp_waves(spikes, shortest=0.5) == ()
 
 
+def test_long_events_are_those_of_the_reference():
+    """Ecker et al. (2022): 13 bins of 20 ms or more in a row at 2 Hz or more; no gap is bridged."""
+    rng = np.random.default_rng(4)
+    level = np.repeat(np.abs(rng.normal(3.0, 1.5, 60)), 120)  # [Hz], every 120 ms another.
+    step, cell = np.nonzero(rng.random((level.size, 400)) < level[:, None] * 1e-3)
+    spikes = SpikeTrains(step * 1e-3, cell, 400, level.size * 1e-3)
+    by_bin = np.bincount(step, minlength=level.size).reshape(-1, 20).sum(axis=1) / (400 * 0.02)
+    expected, run = [], []
+    for k, rate in enumerate([*by_bin, 0.0]):
+        if rate >= 2.0:
+            run.append(k)
+            continue
+        if len(run) >= 13:
+            expected.append((0.02 * run[0], 0.02 * (run[-1] + 1)))
+        run = []
+    assert 2 < len(expected) < len(sharp_waves(spikes))
+    found = [(event.start, event.stop) for event in sharp_waves(spikes, shortest=0.26)]
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
 def test_a_ripple_stands_out_from_pink_noise_at_its_frequency():
     rng = np.random.default_rng(2)
     sampling, t = 2000.0, np.arange(8000) / 2000.0
