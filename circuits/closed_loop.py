@@ -89,7 +89,7 @@ class LoopConfig(Quantities):
 
     detector: DetectorConfig = DetectorConfig()
     stimulus: Stimulus | None = None
-    step: float = quantity("s", default=0.005)
+    step: float = quantity("s", default=0.01)
     calibration: float = quantity("s", default=10.0)
 
 
