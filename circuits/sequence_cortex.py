@@ -125,7 +125,7 @@ class SequenceCortex:
         return min(2, len(items))
 
     def grow(self, seed: int) -> None:
-        """Make the weights this night may write, silent at first; nothing is drawn from the seed."""
+        """Make the weights this night may write, silent at first; the seed is not needed."""
         self._tonight = np.zeros_like(self.weights)
 
     @property

@@ -15,7 +15,7 @@ from circuits.sleep_rhythm import SlowOscillation
 from circuits.spiking_ca3 import PYRAMIDAL, SpikingCA3, SpikingCA3Config
 from circuits.spiking_cells import Quantities, quantity
 from circuits.spiking_network import bernoulli_spikes
-from circuits.track_maps import Reactivation, TrackMaps
+from circuits.track_maps import TrackMaps
 from neurosim.contracts import Completion, Gauge, Replay
 from neurosim.decoding import decode
 from neurosim.errors import ConfigError

@@ -166,7 +166,7 @@ def one_way(cortex: SequenceCortex, path: tuple[int, ...]) -> float:
 
 
 def completed(cortex: SequenceCortex, path: tuple[int, ...]) -> float:
-    """Return how much of a path the cortex goes through in order from its first two places, 0..1."""
+    """Return how much of a path the cortex recalls in order from its first two places, 0..1."""
     answer = cortex.recall([path[:2]])[0].items
     right = [a == b for a, b in zip(answer, path[2:], strict=False)]
     return (right.index(False) if False in right else len(right)) / len(path[2:])
@@ -187,7 +187,7 @@ def raised(config: Config, seed: int) -> SequenceCortex:
 
 
 @lru_cache(maxsize=1)
-def _after_the_day(hippocampus: SpikingHippocampusConfig, rule: SymmetricSTDP) -> State:
+def after_the_day(hippocampus: SpikingHippocampusConfig, rule: SymmetricSTDP) -> State:
     """Return what the hippocampus holds after the day; the arms of a seed share it."""
     born = SpikingHippocampus(hippocampus, rule)
     born.store(tuple(range(hippocampus.n_places)))
@@ -210,7 +210,7 @@ def run_arm(config: Config, arm: str, seed: int) -> Arrays:
     rule = SymmetricSTDP(0.004 * base.largest_weight, 0.0625)
     loop = LoopConfig(stimulus=config.stimulus(arm))
     hippocampus = SpikingHippocampus(replace(base, loop=loop), rule)
-    hippocampus.restore(_after_the_day(base, rule))
+    hippocampus.restore(after_the_day(base, rule))
     cortex = raised(config, seed)
     path = tuple(range(base.n_places))
     other = tuple(place + base.n_places for place in path)
