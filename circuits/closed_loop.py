@@ -202,7 +202,7 @@ class _Stimulator:
         s = self.stimulus
         if s is None:
             return
-        self._calm_for = self._calm_for + length if calm else 0.0
+        self._calm_for = self._calm_for + length if calm and not n_detected else 0.0
         if n_detected:
             self._due += n_detected
             self._needed = self.rng.uniform(s.earliest, s.latest)

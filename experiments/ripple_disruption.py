@@ -200,7 +200,8 @@ def run_arm(config: Config, arm: str, seed: int) -> Arrays:
     Returns
     -------
     dict of str to ndarray
-        ``known`` (n_cycles + 2,) at dusk, after each cycle and at dawn, ``known_forward`` and
+        ``known`` (n_cycles + 2,) at dusk, after each cycle and at dawn; ``known_at_dusk``;
+        ``known_forward`` and
         ``known_in_reverse``, ``completed``; ``known_before`` and ``kept`` of the other track;
         ``merged`` (1 if the night was), ``event_rate`` [Hz], ``event_length`` [s], ``long_events``
         (share of 0.1 s and more), ``lessons`` and ``lesson_length`` of significant replays,
@@ -223,6 +224,7 @@ def run_arm(config: Config, arm: str, seed: int) -> Arrays:
     report = night.dawn()
     known.append(knowledge(cortex, path))
     values = {
+        "known_at_dusk": known[0],
         "known": known,
         "known_forward": one_way(cortex, path),
         "known_in_reverse": one_way(cortex, path[::-1]),

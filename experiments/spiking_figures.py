@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 BIN = 0.01
 """Seconds of a bin of decoding."""
 
-FRAME = 0.005
-"""Seconds of the replay between two frames of the animation, shown at twenty a second."""
+FRAME, SHOWN = 0.005, 0.05
+"""Seconds of the replay between two frames of the animation, and how long each is shown."""
 
 
 def _spikes(recording: Recording) -> SpikeTrains:
@@ -85,16 +85,14 @@ def figure(recording: Recording, seconds: float = 4.0) -> Figure:
     window = (start, start + seconds)
     drawn = Figure(figsize=(10, 10), layout="constrained")
     grid = drawn.add_gridspec(4, 3, height_ratios=(2.6, 0.8, 1.3, 2.2))
-    above = drawn.add_subplot(grid[0, :])
+    above = _panel(drawn, grid[0, :], "A")
     _draw_raster(above, recording, found, window)
-    _draw_field(drawn.add_subplot(grid[1, :], sharex=above), recording, window)
-    _draw_spectrogram(drawn.add_subplot(grid[2, :], sharex=above), recording, window)
+    _draw_field(_panel(drawn, grid[1, :], "B", above), recording, window)
+    _draw_spectrogram(_panel(drawn, grid[2, :], "C", above), recording, window)
     above.set_xlim(*window)
-    _draw_weights(drawn.add_subplot(grid[3, 0]), recording)
-    _draw_decoded(drawn.add_subplot(grid[3, 1]), recording, found)
-    _draw_speeds(drawn.add_subplot(grid[3, 2]), found)
-    for axes, letter in zip(drawn.axes, "ABCDEF", strict=False):
-        axes.set_title(letter, loc="left", fontweight="bold", fontsize=11)
+    _draw_weights(_panel(drawn, grid[3, 0], "D"), recording)
+    _draw_decoded(_panel(drawn, grid[3, 1], "E"), recording, found)
+    _draw_speeds(_panel(drawn, grid[3, 2], "F"), found)
     return drawn
 
 
@@ -123,11 +121,12 @@ def animation(recording: Recording, size: tuple[float, float] = (4.8, 3.2)) -> b
     row = found[(found[:, 1] - found[:, 0]).argmax()]
     frames = [Image.fromarray(each) for each in _frames(recording, row, size)]
     # One palette for all, so that nothing flickers and little is written.
-    palette = frames[len(frames) // 2].quantize(48)
+    middle = frames[len(frames) // 2]
+    palette = middle.quantize(64, method=Image.Quantize.MAXCOVERAGE)
     frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     buffer = io.BytesIO()
     frames[0].save(
-        buffer, format="GIF", save_all=True, append_images=frames[1:], duration=50, loop=0,
+        buffer, format="GIF", save_all=True, append_images=frames[1:], duration=round(1e3 * SHOWN), loop=0,
         optimize=True,
     )  # fmt: skip
     return buffer.getvalue()
@@ -155,7 +154,7 @@ def _frames(
         track.plot([0, length], [0, 0], color="black", linewidth=4, solid_capstyle="butt")
         track.set(xlim=(0, length), ylim=(-0.05, 1.0), yticks=[])
         way = "forward" if speed > 0 else "reverse"
-        track.set_title(f"a {way} replay, {100 / 5:g} times slowed down", fontsize=9)
+        track.set_title(f"a {way} replay, {SHOWN / FRAME:g} times slowed down", fontsize=9)
         label(track.xaxis, "decoded place on the track", "m")
         passed = times <= 1e3 * (now - row[0])
         below.plot(where[passed], times[passed], ".", color="#333333", markersize=2)
@@ -176,6 +175,12 @@ def _centres(recording: Recording) -> NDArray[np.float64]:
 
 def _colour(speed: float) -> str:
     return FORWARD if speed > 0 else REVERSE
+
+
+def _panel(drawn: Figure, place: Any, letter: str, beside: Axes | None = None) -> Axes:
+    axes = drawn.add_subplot(place, sharex=beside)
+    axes.set_title(letter, loc="left", fontweight="bold", fontsize=11)
+    return axes
 
 
 def _busiest(found: NDArray[np.float64], duration: float, seconds: float) -> float:
@@ -219,7 +224,7 @@ def _draw_field(axes: Axes, recording: Recording, window: tuple[float, float]) -
     times = np.arange(field.size) / sampling
     seen = (times >= window[0]) & (times < window[1])
     axes.plot(times[seen], 1e12 * inside[seen], color="#332288", linewidth=0.6)
-    label(axes.yaxis, "field, 150-250 Hz", "pA")
+    label(axes.yaxis, "150-250 Hz", "pA")
 
 
 def _draw_spectrogram(axes: Axes, recording: Recording, window: tuple[float, float]) -> None:
@@ -288,7 +293,7 @@ def _draw_speeds(axes: Axes, found: NDArray[np.float64]) -> None:
         axes.hist(way[:, 2], edges, color=colour)
     speed = TrackConfig().speed
     for sign in (-1, 1):
-        text = f"{10 * sign:+d} times the animal" if sign > 0 else None
+        text = "10 times the animal's" if sign > 0 else None
         axes.axvline(10 * sign * speed, color="black", linestyle=":", linewidth=1, label=text)
     axes.legend(fontsize=7, loc="upper left")
     axes.set_ylim(0, axes.get_ylim()[1] * 1.25)
