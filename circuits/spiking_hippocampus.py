@@ -30,6 +30,9 @@ from neurosim.spikes import SpikeTrains, run_spikes
 HELD = 0.5
 """A memory counts as whole while so much of what its run has written is left."""
 
+POTENTIATED = 10.0
+"""Initial weights above which a synapse counts as in use: cells without a field stay below."""
+
 BIN = 0.01
 MIN_BINS = 3
 """Seconds a bin of decoding, and fewest bins."""
@@ -308,7 +311,7 @@ class SpikingHippocampus:
             n_items=n_items,
             used=len(held) / c.n_tracks,
             room=max(0, c.n_tracks - len(held)) * c.n_places,
-            potentiated=int((weights > 2 * c.initial_weight).sum()),
+            potentiated=int((weights > POTENTIATED * c.initial_weight).sum()),
             n_synapses=weights.size,
         )
 

@@ -126,8 +126,8 @@ def animation(recording: Recording, size: tuple[float, float] = (4.8, 3.2)) -> b
     frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     buffer = io.BytesIO()
     frames[0].save(
-        buffer, format="GIF", save_all=True, append_images=frames[1:], duration=round(1e3 * SHOWN), loop=0,
-        optimize=True,
+        buffer, format="GIF", save_all=True, append_images=frames[1:],
+        duration=round(1e3 * SHOWN), loop=0, optimize=True,
     )  # fmt: skip
     return buffer.getvalue()
 
@@ -139,29 +139,33 @@ def _frames(
     from matplotlib.figure import Figure
 
     spikes, (positions, tuning, length) = _spikes(recording), _fields(recording)
-    centre = _centres(recording)
     start, stop, speed = row[0] - 0.03, row[1] + 0.02, row[2]
     inside = (spikes.times >= start) & (spikes.times < stop)
-    times, where = 1e3 * (spikes.times[inside] - row[0]), centre[spikes.cells[inside]]
-    images = []
+    times = 1e3 * (spikes.times[inside] - row[0])
+    where = _centres(recording)[spikes.cells[inside]]
+    drawn = Figure(figsize=size, dpi=100, layout="constrained")
+    track, below = drawn.subplots(2, 1, height_ratios=(1, 2))
+    track.plot([0, length], [0, 0], color="black", linewidth=4, solid_capstyle="butt")
+    track.set(xlim=(0, length), ylim=(-0.05, 1.0), yticks=[])
+    way = "forward" if speed > 0 else "reverse"
+    track.set_title(f"a {way} replay, {SHOWN / FRAME:g} times slowed down", fontsize=9)
+    label(track.xaxis, "decoded place on the track", "m")
+    below.set(xlim=(0, length), ylim=(1e3 * (stop - row[0]), 1e3 * (start - row[0])))
+    label(below.xaxis, "middle of the place field", "m")
+    label(below.yaxis, "time", "ms")
+    (belief,) = track.plot([], [], color="#DDAA00", linewidth=2)
+    (animal,) = track.plot([], [], "o", color=_colour(speed), markersize=9)
+    (fired,) = below.plot([], [], ".", color="#333333", markersize=2)
+    canvas, images = FigureCanvasAgg(drawn), []
+    canvas.draw()
+    drawn.set_layout_engine("none")  # It would be laid out anew for each frame.
     for now in np.arange(start + BIN, stop, FRAME):
-        drawn = Figure(figsize=size, dpi=100, layout="constrained")
-        track, below = drawn.subplots(2, 1, height_ratios=(1, 2))
         p = decode(spikes, tuning, Event(now - BIN, now), BIN)[0]
-        if np.isfinite(p[0]):
-            track.fill_between(positions, 0.15, 0.15 + 0.8 * p / p.max(), color="#F0E442")
-            track.plot(positions[p.argmax()], 0.08, "o", color=_colour(speed), markersize=9)
-        track.plot([0, length], [0, 0], color="black", linewidth=4, solid_capstyle="butt")
-        track.set(xlim=(0, length), ylim=(-0.05, 1.0), yticks=[])
-        way = "forward" if speed > 0 else "reverse"
-        track.set_title(f"a {way} replay, {SHOWN / FRAME:g} times slowed down", fontsize=9)
-        label(track.xaxis, "decoded place on the track", "m")
+        told = bool(np.isfinite(p[0]))
+        belief.set_data(positions, 0.15 + 0.8 * p / p.max() if told else np.full(p.size, np.nan))
+        animal.set_data(positions[[p.argmax()]] if told else [], [0.08] if told else [])
         passed = times <= 1e3 * (now - row[0])
-        below.plot(where[passed], times[passed], ".", color="#333333", markersize=2)
-        below.set(xlim=(0, length), ylim=(1e3 * (stop - row[0]), 1e3 * (start - row[0])))
-        label(below.xaxis, "middle of the place field", "m")
-        label(below.yaxis, "time", "ms")
-        canvas = FigureCanvasAgg(drawn)
+        fired.set_data(where[passed], times[passed])
         canvas.draw()
         images.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
     return images
@@ -260,7 +264,7 @@ def _draw_weights(axes: Axes, recording: Recording) -> None:
 
 def _draw_decoded(axes: Axes, recording: Recording, found: NDArray[np.float64]) -> None:
     """Draw the decoded places of the longest forward and the longest reverse replay in a row."""
-    spikes, (positions, tuning, length) = _spikes(recording), _fields(recording)
+    spikes, (_, tuning, length) = _spikes(recording), _fields(recording)
     at = 0.0
     for way in (found[found[:, 2] > 0], found[found[:, 2] < 0]):
         if not len(way):

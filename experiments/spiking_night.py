@@ -13,9 +13,8 @@ from circuits.place_cells import PlaceCells, TrackConfig
 from circuits.sleep_rhythm import SlowOscillation
 from circuits.spiking_ca3 import BASKET, PYRAMIDAL, SpikingCA3, SpikingCA3Config
 from circuits.spiking_network import Activity
-from experiments.ripples_and_replay import LONG, POSITIONS, SIGNIFICANT
+from experiments.ripples_and_replay import LONG, POSITIONS, SIGNIFICANT, learn
 from experiments.ripples_and_replay import Config as LearningConfig
-from experiments.ripples_and_replay import learn
 from neurosim.connectivity import Stored
 from neurosim.errors import ConfigError
 from neurosim.plotting import label
@@ -247,7 +246,8 @@ def _record(
     recorder.store("track/position_dt", np.array(POSITION_DT), "s", ())
     recorder.store("places/cells", places.cells, "", ("cell",))
     recorder.store("places/centres", places.centres, "m", ("cell",))
-    recorder.store("places/n_units", np.array([places.n_units, result.night.spikes[BASKET].n_units]))
+    n_basket = result.night.spikes[BASKET].n_units
+    recorder.store("places/n_units", np.array([places.n_units, n_basket]), "", ("population",))
     recorder.store("ripples", result.ripples, "s", ("ripple", "edge"))
     recorder.store("replays", result.replays, "", ("event", "quantity"))
     recorder.store("weights", weights, "S", ("pre", "post"))

@@ -145,9 +145,7 @@ class OnlineDetector:
         return found
 
     def _envelope(self, samples: FloatArray) -> FloatArray:
-        inside, self._filter_state = filters.sosfilt(
-            self._sections, samples, zi=self._filter_state
-        )
+        inside, self._filter_state = filters.sosfilt(self._sections, samples, zi=self._filter_state)
         smooth, self._smoother_state = filters.lfilter(
             *self._smoother, np.abs(inside), zi=self._smoother_state
         )

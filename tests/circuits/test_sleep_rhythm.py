@@ -5,19 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from circuits.closed_loop import ClosedLoop, LoopConfig, Stimulus, added_spikes
+from circuits.closed_loop import Stimulus, added_spikes
 from circuits.sleep_rhythm import Acetylcholine, SlowOscillation, within
 from circuits.spiking_brian2 import Brian2Engine
 from circuits.spiking_ca3 import BASKET, PYRAMIDAL, SpikingCA3, SpikingCA3Config
 from circuits.spiking_network import bernoulli_spikes
 from circuits.spiking_numba import NumbaEngine
 from neurosim.errors import ConfigError
-from neurosim.online_ripples import DetectorConfig
 from neurosim.phases import NREM, REM
 from neurosim.recorder import Recorder
 from neurosim.sharp_waves import Event
 
-SMALL = SpikingCA3Config(n_pyramidal=120, n_basket=12, recurrent=0.5, mossy_rate=60.0, mossy_weight=19e-9)
+SMALL = SpikingCA3Config(
+    n_pyramidal=120, n_basket=12, recurrent=0.5, mossy_rate=60.0, mossy_weight=19e-9
+)
 
 
 def small_ca3(config=SMALL, weight=0.5e-9):
@@ -127,67 +128,6 @@ def test_added_spikes_are_at_most_one_a_step_and_only_where_they_should_be():
     assert others.sum() == (~np.isin(there.cells, reached)).sum() > 0
     only = added_spikes(None, drawn, reached, 50, 1e-4)
     np.testing.assert_array_equal(np.unique(only.cells), reached)
-
-
-@pytest.fixture(scope="module")
-def nights():
-    """Nights of one seed in four loops, of a network that fires in bursts with its up states."""
-    config = replace(SMALL, rhythm=SlowOscillation())
-    found = {}
-    stimuli = {
-        "control": None,
-        "disrupted": Stimulus(),
-        "delayed": Stimulus(moment="quiet"),
-        "excited": Stimulus(target=PYRAMIDAL, rate=100.0),
-    }
-    # A loose threshold: this network has no ripples to speak of, but louder and quieter moments.
-    detector = DetectorConfig(threshold=2.0)
-    for name, stimulus in stimuli.items():
-        loop = ClosedLoop(LoopConfig(detector, stimulus, calibration=2.0))
-        night = loop.sleep(small_ca3(config), 6.0, np.random.default_rng(7))
-        found[name] = night, loop
-    return found
-
-
-@pytest.mark.compiled
-def test_the_noise_is_the_same_in_all_loops_until_the_first_stimulation(nights):
-    control, delayed = nights["control"], nights["delayed"]
-    first = delayed[1].stimulations[0].start
-    before = [night.spikes[PYRAMIDAL].times for night, _ in (control, delayed)]
-    before = [times[times < first] for times in before]
-    assert before[0].size > 0
-    np.testing.assert_array_equal(*before)
-    assert control[1].detections[0] == delayed[1].detections[0]
-    assert control[1].stimulations == []
-
-
-@pytest.mark.compiled
-def test_stimulation_at_detection_is_prompt_and_does_what_its_target_does(nights):
-    for name in ("disrupted", "excited"):
-        night, loop = nights[name]
-        starts = np.array([each.start for each in loop.stimulations])
-        detected = np.array(loop.detections)
-        assert starts.size > 5
-        late = starts - detected[np.searchsorted(detected, starts, "right") - 1]
-        assert (late >= 0).all() and late.max() <= LoopConfig().step + 1e-9
-        # As long after each detection of the loop that does nothing.
-        control, idle = nights["control"]
-        windows = [Event(t, t + Stimulus().length) for t in idle.detections]
-        usual = within(control.spikes[PYRAMIDAL].times, windows).sum() / len(windows)
-        spikes = night.spikes[PYRAMIDAL].times
-        stimulated = within(spikes, loop.stimulations).sum() / starts.size
-        assert usual > 10
-        assert stimulated < 0.7 * usual if name == "disrupted" else stimulated > 1.3 * usual
-
-
-@pytest.mark.compiled
-def test_delayed_stimulation_waits_until_it_has_been_quiet(nights):
-    _, loop = nights["delayed"]
-    detected = np.array(loop.detections)
-    starts = np.array([each.start for each in loop.stimulations])
-    assert starts.size > 3
-    since = starts - detected[np.searchsorted(detected, starts) - 1]
-    assert since.min() >= Stimulus().earliest - LoopConfig().step
 
 
 @pytest.mark.parametrize(
