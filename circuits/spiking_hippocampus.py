@@ -265,7 +265,7 @@ class SpikingHippocampus:
     def depth(self, which: Replay) -> int:
         """Return the mean recurrent weight between successive places, in initial weights."""
         items = which.items
-        pairs = list(zip(items[:-1], items[1:], strict=True)) or [items]
+        pairs = [items[k : k + 2] for k in range(max(1, len(items) - 1))]
         mean = np.mean([self._mean_weight(pair) for pair in pairs])
         return max(1, round(float(mean) / self.config.initial_weight))
 
