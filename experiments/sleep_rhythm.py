@@ -72,8 +72,8 @@ class Config:
     hippocampus: SpikingHippocampusConfig = SpikingHippocampusConfig()
     rhythm: SlowOscillation = SlowOscillation()
     levels: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
-    sleep_seconds: float = 60.0
-    level_seconds: float = 10.0
+    sleep_seconds: float = 40.0
+    level_seconds: float = 6.0
     arms: tuple[str, ...] = ARMS
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     workers: int = 0
