@@ -280,7 +280,7 @@ def _draw_decoded(axes: Axes, recording: Recording, found: NDArray[np.float64]) 
         line = [row[3] - half, row[3] + half]
         axes.plot([at, at + lasts], line, "--", color=_colour(row[2]), linewidth=1)
         name = "forward" if row[2] > 0 else "reverse"
-        axes.text(at + 5, 1.01 * length, name, color=_colour(row[2]), fontsize=8, va="bottom")
+        axes.text(at + 5, 0.02 * length, name, color=_colour(row[2]), fontsize=8, va="bottom")
         at += lasts + 30
     axes.set_xlim(0, max(at - 30, 1))
     axes.set_ylim(0, length)
@@ -299,7 +299,8 @@ def _draw_speeds(axes: Axes, found: NDArray[np.float64]) -> None:
     for sign in (-1, 1):
         text = "10 times the animal's" if sign > 0 else None
         axes.axvline(10 * sign * speed, color="black", linestyle=":", linewidth=1, label=text)
-    axes.legend(fontsize=7, loc="upper left")
-    axes.set_ylim(0, axes.get_ylim()[1] * 1.25)
+    axes.legend(fontsize=7, loc="upper center")
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.3)
+    axes.yaxis.get_major_locator().set_params(integer=True)
     label(axes.xaxis, "speed of the replay", "m/s")
     label(axes.yaxis, "replays")

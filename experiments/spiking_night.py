@@ -153,7 +153,10 @@ def run(
     night = ca3.sleep(
         config.sleep_seconds, streams.generator("mossy"), recorder=recorder, tick=tick
     )
-    ripples = ripple_events(night.field, 1 / night.field_dt, band=(150.0, 250.0))
+    # Ripples fill up to half of the night, and so raise the deviation they are measured by.
+    ripples = ripple_events(
+        night.field, 1 / night.field_dt, threshold=0.5, border=0.0, band=(150.0, 250.0)
+    )
     result = Result(
         config, night, places,
         np.array([(each.start, each.stop) for each in ripples]).reshape(-1, 2),
