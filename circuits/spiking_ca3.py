@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
+from circuits.sleep_rhythm import Acetylcholine, Gate, SlowOscillation
 from circuits.spiking_brian2 import Brian2Engine
 from circuits.spiking_cells import AdEx, Channel, Quantities, quantity
 from circuits.spiking_network import (
@@ -25,6 +26,7 @@ from circuits.spiking_numba import NumbaEngine
 from neurosim.connectivity import Stored
 from neurosim.errors import ConfigError
 from neurosim.recorder import Recorder
+from neurosim.spikes import SpikeTrains
 
 PYRAMIDAL, BASKET = "pyramidal", "basket"
 EngineName = Literal["numba", "brian2"]
@@ -75,6 +77,9 @@ class SpikingCA3Config(Quantities):
     inhibitory : float
         Share of both that a basket cell reaches.
     pyramidal, basket : AdEx
+    outside_basket : float [S]
+        Of one spike from outside on a basket cell: in down states, and by whoever stimulates. The
+        reference has none.
     mossy_weight, excite_basket, inhibit_pyramidal, inhibit_basket : float [S]
         Of one mossy fibre, of a pyramidal on a basket cell, of a basket on a pyramidal cell and of
         a basket on a basket cell. Recurrent weights are learnt, not configured.
@@ -84,6 +89,11 @@ class SpikingCA3Config(Quantities):
     basket_excitation, basket_inhibition : Channel
     delay_recurrent, delay_excite_basket : float [s]
     delay_inhibit_pyramidal, delay_inhibit_basket : float [s]
+    acetylcholine : Acetylcholine
+        Scales the recurrent synapses; the default is NREM sleep, which leaves them as they are.
+    rhythm : SlowOscillation, optional
+        Up and down states of the mossy fibres; None for noise that is always the same, as in the
+        reference.
     dt : float [s]
         Time step.
 
@@ -101,6 +111,7 @@ class SpikingCA3Config(Quantities):
     pyramidal: AdEx = PYRAMIDAL_CELL
     basket: AdEx = BASKET_CELL
     mossy_weight: float = quantity("S", default=19.15e-9)
+    outside_basket: float = quantity("S", default=5e-9)
     excite_basket: float = quantity("S", default=0.85e-9)
     inhibit_pyramidal: float = quantity("S", default=0.65e-9)
     inhibit_basket: float = quantity("S", default=5e-9)
@@ -114,6 +125,8 @@ class SpikingCA3Config(Quantities):
     delay_excite_basket: float = quantity("s", default=0.9e-3)
     delay_inhibit_pyramidal: float = quantity("s", default=1.1e-3)
     delay_inhibit_basket: float = quantity("s", default=0.6e-3)
+    acetylcholine: Acetylcholine = Acetylcholine()
+    rhythm: SlowOscillation | None = None
     dt: float = quantity("s", default=1e-4)
 
     def __post_init__(self) -> None:
@@ -194,6 +207,7 @@ class SpikingCA3:
                 self, "weights", f"shape {wiring.index.shape}", given.shape, "one a synapse"
             )
         given[wiring.index == np.arange(wiring.n_pre)[:, None]] = 0.0
+        given *= c.acetylcholine.gain
         n, m = c.n_pyramidal, c.n_basket
         weigh = Pathway.weighing
         self.network = SpikingNetwork(
@@ -204,7 +218,7 @@ class SpikingCA3:
                 ),
                 BASKET: Population(
                     m, c.basket, c.basket_excitation, c.pyramidal_mossy, c.basket_inhibition,
-                    ceiling=600.0,
+                    c.outside_basket, ceiling=600.0,
                 ),
             },
             (
@@ -234,6 +248,30 @@ class SpikingCA3:
             )
         return NumbaEngine(self.network, threads) if name == "numba" else Brian2Engine(self.network)
 
+    def outside(
+        self, n_steps: int, rng: np.random.Generator, gate: Gate | None = None, start: float = 0.0
+    ) -> dict[str, SpikeTrains]:
+        """Draw what reaches a sleeping network from outside, by population.
+
+        Parameters
+        ----------
+        n_steps : int
+        rng : numpy.random.Generator
+        gate : Gate, optional
+            Up and down states of the night.
+        start : float [s]
+            When in the night the steps begin.
+        """
+        c = self.config
+        mossy = bernoulli_spikes(c.n_pyramidal, c.mossy_rate, n_steps, c.dt, rng)
+        if gate is None:
+            return {PYRAMIDAL: mossy}
+        found = {PYRAMIDAL: gate.passed(mossy, start)}
+        if gate.rhythm.down_inhibition:
+            rate = gate.rhythm.down_inhibition
+            found[BASKET] = gate.held(bernoulli_spikes(c.n_basket, rate, n_steps, c.dt, rng), start)
+        return found
+
     def sleep(
         self,
         duration: float,
@@ -244,6 +282,8 @@ class SpikingCA3:
         tick: Callable[[float], object] = lambda seconds: None,
     ) -> Activity:
         """Sleep: no input but the noise of the mossy fibres, the same for either engine.
+
+        With a rhythm in the configuration the noise comes and goes with its up states.
 
         Parameters
         ----------
@@ -270,24 +310,25 @@ class SpikingCA3:
         runner = self.engine(engine) if isinstance(engine, str) else engine
         watch = watch or Watch(field_of=PYRAMIDAL)
         dt, parts = self.config.dt, []
+        rhythm = self.config.rhythm
+        gate = rhythm.gate(duration, rng) if rhythm else None
+        up = gate.up if gate else ()
         left = self.network.steps(duration)
         try:
             while left > 0:
                 n_steps = min(left, self.network.steps(1.0))
-                mossy = bernoulli_spikes(
-                    self.config.n_pyramidal, self.config.mossy_rate, n_steps, dt, rng
-                )
-                parts.append(runner.run(n_steps * dt, {PYRAMIDAL: mossy}, watch))
+                outside = self.outside(n_steps, rng, gate, duration - left * dt)
+                parts.append(runner.run(n_steps * dt, outside, watch))
                 left -= n_steps
                 tick(sum(part.duration for part in parts))
         except Explosion as explosion:
             parts.append(explosion.activity)
-            explosion.activity = joined(parts)
+            explosion.activity = replace(joined(parts), up_states=up)
             raise
         finally:  # After Ctrl-C too.
             if parts:
-                record(joined(parts), recorder)
-        return joined(parts)
+                record(replace(joined(parts), up_states=up), recorder)
+        return replace(joined(parts), up_states=up)
 
 
 def record(activity: Activity, recorder: Recorder | None) -> None:
@@ -305,6 +346,9 @@ def record(activity: Activity, recorder: Recorder | None) -> None:
         recorder.store(f"{name}/spike_times", trains.times, "s", ("spike",))
         recorder.store(f"{name}/spike_cells", trains.cells, "", ("spike",))
     recorder.store("duration", np.array(activity.duration), "s", ())
+    if activity.up_states:
+        up = [(each.start, each.stop) for each in activity.up_states]
+        recorder.store("up_states", np.array(up), "s", ("state", "edge"))
     if activity.field.size:
         recorder.store("field", activity.field, "A", ("sample",))
         recorder.store("field_dt", np.array(activity.field_dt), "s", ())

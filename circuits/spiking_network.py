@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from circuits.spiking_cells import Cell, Channel, in_si
 from neurosim.connectivity import Stored
 from neurosim.errors import ConfigError, NumericalError
+from neurosim.sharp_waves import Event
 from neurosim.spikes import SpikeTrains
 
 ChannelName = Literal["excitation", "external", "inhibition"]
@@ -318,6 +319,8 @@ class Activity:
     field_dt : float [s]
     potentials : mapping of str to (n_steps, n_cells) float64 [V]
         Of the watched cells, as they were before each step.
+    up_states : tuple of Event
+        When the input from outside was up, where it has a rhythm.
     """
 
     spikes: Mapping[str, SpikeTrains]
@@ -326,6 +329,7 @@ class Activity:
     field: NDArray[np.float64]
     field_dt: float
     potentials: Mapping[str, NDArray[np.float64]]
+    up_states: tuple[Event, ...] = ()
 
     def rate(self, population: str) -> float:
         """Return the mean rate [Hz] of a population."""
