@@ -64,6 +64,7 @@ DIRECT, TARGETS, EQUILIBRIUM, FORWARD, SOFTHEBB = (
     "rules/softhebb_layers.py",
 )
 ON_LOCAL = "tests/rules/test_local_learners.py"
+ON_PHASES = "tests/rules/test_learners_in_phases.py"
 SETTLING, ONLINE = "neurosim/settling.py", "neurosim/online_inference.py"
 ON_ENERGY = "tests/ground/test_predictive_coding.py"
 ON_FAMILY = "tests/rules/test_predictive_coding_family.py"
@@ -84,7 +85,7 @@ LEARNER_AUDIT, TRIAL, SEARCH = (
     "experiments/learners/search.py",
 )
 ON_LEARNER_AUDIT = "tests/rules/test_learner_audit.py"
-ON_COMPARE = "tests/experiments/test_compare.py"
+ON_SEARCH = "tests/experiments/test_learner_search.py"
 ON_TASKS = "tests/experiments/test_tasks.py"
 ON_CREDIT = "tests/ground/test_credit.py"
 
@@ -191,12 +192,12 @@ MUTATIONS = (
         ON_LEARNER_AUDIT,
     ),
     Mutation(LEARNER_AUDIT, "network.restore(before)", "pass", ON_LEARNER_AUDIT),
-    Mutation(TRIAL, "self.network.ledger = spent", "pass", f"{ON_COMPARE} costs"),
+    Mutation(TRIAL, "self.network.ledger = spent", "pass", f"{ON_SEARCH} costs"),
     Mutation(
-        TRIAL, 'streams.generator("order")', "np.random.default_rng()", f"{ON_COMPARE} same_weights"
+        TRIAL, 'streams.generator("order")', "np.random.default_rng()", f"{ON_SEARCH} same_weights"
     ),
     Mutation(
-        SEARCH, "task, SEED, False), root)", "task, SEED, True), root)", f"{ON_COMPARE} budget"
+        SEARCH, "task, SEED, False), root)", "task, SEED, True), root)", f"{ON_SEARCH} budget"
     ),
     Mutation("neurosim/credit.py", "target - before)", "target)", ON_CREDIT),
     Mutation("neurosim/task.py", "[self.n_train])", "[self.n_validation])", ON_TASKS),
@@ -206,9 +207,9 @@ MUTATIONS = (
         DIRECT, "activities[layer + 1]) * arriving", "arriving) + arriving", ON_LOCAL + " one"
     ),
     Mutation(TARGETS, "- values[len(h) :]", "- 0 * values[len(h) :]", ON_LOCAL + " difference"),
-    Mutation(EQUILIBRIUM, "signed[n:] *= -1", "signed[n:] *= 1", ON_LOCAL + " contrast"),
-    Mutation(EQUILIBRIUM, "states[layer + 1])", "0 * states[layer + 1])", ON_LOCAL + " at_rest"),
-    Mutation(FORWARD, "miss[n:] *= -1", "miss[n:] *= 1", ON_LOCAL + " climbs"),
+    Mutation(EQUILIBRIUM, "signed[n:] *= -1", "signed[n:] *= 1", ON_PHASES + " contrast"),
+    Mutation(EQUILIBRIUM, "states[layer + 1])", "0 * states[layer + 1])", ON_PHASES + " at_rest"),
+    Mutation(FORWARD, "miss[n:] *= -1", "miss[n:] *= 1", ON_PHASES + " climbs"),
     Mutation(SOFTHEBB, "share -= np.log(use", "share += np.log(use", ON_LOCAL + " homeostasis"),
     Mutation(
         SETTLING, "lowest = max(self.front - 1, 0)", "lowest = self.front", ON_ENERGY + " zero"
