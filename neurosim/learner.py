@@ -208,10 +208,17 @@ class Learner:
         if not np.isfinite(loss):
             raise diverged(self, network, memory, loss)
         biases = direction.biases if network.config.bias else []
-        memory.moments.step([*direction.weights, *biases], rate)
+        memory.moments.tick()
+        for which, change in enumerate([*direction.weights, *biases]):
+            layer_rate = self.layer_rate(network, which % network.n_layers)
+            memory.moments.step_one(which, change, rate * layer_rate)
         for layer in range(network.n_layers):
             network.count_writes(layer)
         return Report(loss, len(x))
+
+    def layer_rate(self, network: Network, layer: int) -> float:
+        """Return the factor of the learning rate of a layer of weights; 1 for all by default."""
+        return 1.0
 
     def output(self, network: Network, memory: Memory, x: ArrayLike) -> Array:
         """Return the score of each output for each sample, as this learner's network answers."""

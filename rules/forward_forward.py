@@ -55,6 +55,11 @@ class ForwardForward(Learner):
         "even" or "hard", how wrong labels are drawn.
     readout : bool
         Whether the output layer learns; False saves a third of the forward passes.
+    upper_rate : float
+        Factor of the learning rate of hidden layers above the first, above 0. Their inputs are many
+        and of length 1 a cell, where those of an image are few and mostly black: a step of Adam,
+        `eta` in every weight, moves the drive of a layer of 2,000 ten times as far as that of the
+        first, which has the label in it and lags behind.
 
     References
     ----------
@@ -66,6 +71,7 @@ class ForwardForward(Learner):
     amplitude: float = 3.0
     negatives: Negatives = "even"
     readout: bool = True
+    upper_rate: float = 1.0
 
     source: ClassVar[str] = "Hinton (2022) arXiv:2212.13345"
     needs: ClassVar[frozenset[str]] = frozenset(
@@ -73,7 +79,7 @@ class ForwardForward(Learner):
     )
 
     def __post_init__(self) -> None:
-        for field in ("threshold", "steepness", "amplitude"):
+        for field in ("threshold", "steepness", "amplitude", "upper_rate"):
             value = getattr(self, field)
             if not (math.isfinite(value) and value > 0):
                 raise ConfigError.expected(self, field, "a number above 0", value, "try 1")
@@ -130,6 +136,10 @@ class ForwardForward(Learner):
                 for half, classes in ((climb[:n], labels), (climb[n:], wrong)):
                     weights[0][:, :n_out] += half.T @ self._label_input(network, classes)
         return Direction([*weights, change], [*biases, bias], losses + read_loss)
+
+    def layer_rate(self, network: Network, layer: int) -> float:
+        """Return `upper_rate` between hidden layers, 1 at both ends."""
+        return self.upper_rate if 0 < layer < network.n_layers - 1 else 1.0
 
     def output(self, network: Network, memory: Memory, x: ArrayLike, batch: int = 200) -> Array:
         """Return the goodness of each class, ``(n_samples, n_out)``."""

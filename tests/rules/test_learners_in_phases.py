@@ -165,6 +165,25 @@ def test_each_layer_of_forward_forward_climbs_the_likelihood_of_its_own_goodness
     assert found.losses.mean() == pytest.approx(loss.item() + readout, rel=1e-6)
 
 
+def test_hidden_layers_above_the_first_are_slowed_and_no_other():
+    steps = []
+    for factor in (1.0, 0.25):
+        network, rng = made((6, 9, 8, 7, 3), activation="relu")
+        x, y = samples(network, rng)
+        before = network.copy()
+        learner = ForwardForward(optimiser=Optimiser("sgd", 0.1), upper_rate=factor)
+        learner.learn(network, learner.begin(network, np.random.default_rng(5)), x, y)
+        pairs = zip(
+            [*network.weights, *network.biases], [*before.weights, *before.biases], strict=True
+        )
+        steps.append([new - old for new, old in pairs])
+    for layer, (whole, slowed) in enumerate(zip(*steps, strict=True)):
+        np.testing.assert_allclose(
+            slowed, whole * (0.25 if layer % 4 in (1, 2) else 1), rtol=1e-9, atol=1e-15
+        )
+        assert np.abs(whole).max() > 1e-4
+
+
 def test_the_answer_of_forward_forward_is_the_goodness_with_each_label():
     network, rng = made((6, 9, 8, 3), activation="relu")
     x, _ = samples(network, rng)
