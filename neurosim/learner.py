@@ -208,17 +208,19 @@ class Learner:
         if not np.isfinite(loss):
             raise diverged(self, network, memory, loss)
         biases = direction.biases if network.config.bias else []
+        rates = [self.layer_rate(network, layer, rate) for layer in range(network.n_layers)]
         memory.moments.tick()
         for which, change in enumerate([*direction.weights, *biases]):
-            layer_rate = self.layer_rate(network, which % network.n_layers)
-            memory.moments.step_one(which, change, rate * layer_rate)
-        for layer in range(network.n_layers):
-            network.count_writes(layer)
+            if rates[which % network.n_layers] > 0:
+                memory.moments.step_one(which, change, rates[which % network.n_layers])
+        for layer, own in enumerate(rates):
+            if own > 0:
+                network.count_writes(layer)
         return Report(loss, len(x))
 
-    def layer_rate(self, network: Network, layer: int) -> float:
-        """Return the factor of the learning rate of a layer of weights; 1 for all by default."""
-        return 1.0
+    def layer_rate(self, network: Network, layer: int, rate: float) -> float:
+        """Return the factor of a layer's learning rate, given that of the schedule; 0 is rest."""
+        return rate
 
     def output(self, network: Network, memory: Memory, x: ArrayLike) -> Array:
         """Return the score of each output for each sample, as this learner's network answers."""

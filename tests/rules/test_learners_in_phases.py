@@ -184,6 +184,22 @@ def test_hidden_layers_above_the_first_are_slowed_and_no_other():
         assert np.abs(whole).max() > 1e-4
 
 
+def test_layers_of_forward_forward_come_to_rest_from_below():
+    network, rng = made((6, 9, 8, 7, 3), activation="relu")
+    x, y = samples(network, rng)
+    learner = ForwardForward(optimiser=Optimiser("sgd", 0.1), lead=0.2)
+    memory = learner.begin(network, rng)
+    moved = []
+    for rate in (1.0, 0.3, 0.1):
+        before, writes = network.copy(), network.ledger.weight_writes
+        learner.learn(network, memory, x, y, rate)
+        pairs = list(zip(network.weights, before.weights, strict=True))
+        moved.append([not np.array_equal(new, old) for new, old in pairs])
+        written = sum(w.size for w, yes in zip(network.weights, moved[-1], strict=True) if yes)
+        assert network.ledger.weight_writes - writes == written
+    assert moved == [[True] * 4, [False, True, True, True], [False, False, True, True]]
+
+
 def test_the_answer_of_forward_forward_is_the_goodness_with_each_label():
     network, rng = made((6, 9, 8, 3), activation="relu")
     x, _ = samples(network, rng)

@@ -274,6 +274,8 @@ def test_homeostasis_lets_every_softhebb_cell_win():
         (EquilibriumPropagation, {"ceiling": 0.0}),
         (ForwardForward, {"threshold": 0.0}),
         (ForwardForward, {"negatives": "soft"}),
+        (ForwardForward, {"upper_rate": 0.0}),
+        (ForwardForward, {"lead": 1.0}),
         (SoftHebbLayers, {"temperature": 0.0}),
         (SoftHebbLayers, {"readout_rate": float("inf")}),
         (SoftHebbLayers, {"adaptation": -0.1}),
