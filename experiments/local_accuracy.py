@@ -105,10 +105,13 @@ PROTOCOLS: Mapping[str, Protocol] = {
         128,
         hidden=(500, 500),
     ),
-    # The paper's width. Layers above the first are slowed, or they run ahead of it.
+    # The paper's width. Where all layers went at one rate, those above ran ahead of the first, and
+    # each was kept from rest by those below.
     "forward_forward_wide": Protocol(
-        ForwardForward(optimiser=adam(3e-3), steepness=25.0, negatives="hard", upper_rate=1 / 6),
-        4,
+        ForwardForward(
+            optimiser=adam(4e-3), steepness=25.0, negatives="hard", upper_rate=1 / 8, lead=0.12
+        ),
+        6,
         128,
         hidden=(2000,) * 4,
     ),
