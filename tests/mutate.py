@@ -65,6 +65,7 @@ DIRECT, TARGETS, EQUILIBRIUM, FORWARD, SOFTHEBB = (
 )
 ON_LOCAL = "tests/rules/test_local_learners.py"
 ON_PHASES = "tests/rules/test_learners_in_phases.py"
+ON_LEDGERS = "tests/circuits/test_ledgers.py"
 SETTLING, ONLINE = "neurosim/settling.py", "neurosim/online_inference.py"
 ON_ENERGY = "tests/ground/test_predictive_coding.py"
 ON_FAMILY = "tests/rules/test_predictive_coding_family.py"
@@ -210,6 +211,16 @@ MUTATIONS = (
     Mutation(EQUILIBRIUM, "signed[n:] *= -1", "signed[n:] *= 1", ON_PHASES + " contrast"),
     Mutation(EQUILIBRIUM, "states[layer + 1])", "0 * states[layer + 1])", ON_PHASES + " at_rest"),
     Mutation(FORWARD, "miss[n:] *= -1", "miss[n:] *= 1", ON_PHASES + " climbs"),
+    Mutation(FORWARD, "(rate - below)", "rate", ON_PHASES + " rest"),
+    Mutation(
+        "circuits/bidirectional.py", "self._count_products(matrix, len(signal))", "pass", ON_LEDGERS
+    ),
+    Mutation(
+        "circuits/visual_hierarchy.py",
+        "self.ledger.add(visits, 0",
+        "self.ledger.add(0, 0",
+        ON_LEDGERS,
+    ),
     Mutation(SOFTHEBB, "share -= np.log(use", "share += np.log(use", ON_LOCAL + " homeostasis"),
     Mutation(
         SETTLING, "lowest = max(self.front - 1, 0)", "lowest = self.front", ON_ENERGY + " zero"
