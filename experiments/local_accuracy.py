@@ -115,15 +115,16 @@ PROTOCOLS: Mapping[str, Protocol] = {
         128,
         hidden=(2000,) * 4,
     ),
-    "pc": Protocol(PredictiveCoding(optimiser=adam(1e-3), inference=Inference(8, 0.1)), 10, 128),
+    # Batches of 64, as for backprop: on validation images half a point better than 128.
+    "pc": Protocol(PredictiveCoding(optimiser=adam(1e-3), inference=Inference(8, 0.1)), 8, 64),
     "ipc": Protocol(
         # Five steps a batch: moments of the usual length in batches.
         IncrementalPredictiveCoding(
             optimiser=Optimiser("adam", 3e-4, beta1=0.9**0.2, beta2=0.999**0.2),
             inference=Inference(5, 0.3),
         ),
-        10,
-        128,
+        8,
+        64,
     ),
     "zil": Protocol(ZeroDivergence(optimiser=adam(1e-3)), 10, 128),
     "prospective": Protocol(
