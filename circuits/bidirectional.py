@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from neurosim import network as networks
 from neurosim.errors import ConfigError, InputError, NumericalError, nearest_name
+from neurosim.ledger import Ledger
 from neurosim.optimisers import Moments, Optimiser
 from neurosim.settling import losers
 
@@ -144,6 +145,13 @@ class BidirectionalNetwork:
     rng : numpy.random.Generator
         Draws the weights.
 
+    Attributes
+    ----------
+    up, down : list of (n_post, n_pre) float
+        V and W, from the senses upwards.
+    ledger : Ledger
+        What its products and changes of weights have cost; biases are not counted.
+
     References
     ----------
     Oliviers, Tang & Bogacz (2025) Bidirectional predictive coding, arXiv:2505.23415, Eqs. 1-5.
@@ -160,6 +168,7 @@ class BidirectionalNetwork:
         self.up_bias = [np.zeros(above, self.dtype) for _, above in pairs]
         self.down_bias = [np.zeros(below, self.dtype) for below, _ in pairs]
         self.moments = Moments(config.optimiser, self.parameters)
+        self.ledger = Ledger()
 
     def _drawn(self, n_post: int, n_pre: int, rng: np.random.Generator) -> Array:
         spread = math.sqrt(2 / (n_post + n_pre))
@@ -194,11 +203,20 @@ class BidirectionalNetwork:
 
     def rise(self, layer: int, activity: Array) -> Array:
         """Return what a layer's activity predicts of the layer above."""
-        return activity @ self.up[layer].T + self.up_bias[layer]
+        return self.through(self.up[layer].T, activity) + self.up_bias[layer]
 
     def fall(self, layer: int, activity: Array) -> Array:
         """Return what the activity of the layer above predicts of a layer."""
-        return activity @ self.down[layer].T + self.down_bias[layer]
+        return self.through(self.down[layer].T, activity) + self.down_bias[layer]
+
+    def through(self, matrix: Array, signal: Array) -> Array:
+        """Return ``signal matrix``, and enter the product into the ledgers."""
+        self._count_products(matrix, len(signal))
+        return signal @ matrix
+
+    def _count_products(self, matrix: Array, n_samples: int) -> None:
+        visits = matrix.size * n_samples
+        self.ledger.add(visits, 0, visits, matrix.nbytes)
 
     def sweep(self, view: Array) -> list[Array]:
         """Return the value nodes of a bottom-up sweep, from the view to the top."""
@@ -276,6 +294,9 @@ class BidirectionalNetwork:
                     f"{layer % len(up)}; lower the learning rate or the step of inference"
                 )
         sent = inferred.activities
+        for matrix in (*self.up, *self.down):
+            self._count_products(matrix, len(sent[0]))
+            self.ledger.add(0, matrix.size, matrix.size, 2 * matrix.nbytes)
         self.moments.step(
             [
                 *(e.T @ sent[layer] for layer, e in enumerate(up)),
@@ -365,10 +386,12 @@ class _State:
         net = self.network
         moves = []
         for layer in range(1, net.top + 1):
-            back = self.weight[layer - 1] * (self.down[layer - 1] @ net.down[layer - 1])
-            pull = -self.up[layer - 1]
+            back, pull = np.zeros_like(self.values[layer]), -self.up[layer - 1]
+            if self.weight[layer - 1]:  # The prior of hidden layers often counts for nothing.
+                error = self.down[layer - 1]
+                back += self.weight[layer - 1] * net.through(net.down[layer - 1], error)
             if layer < net.top:
-                back += self.up[layer] @ net.up[layer]
+                back += net.through(net.up[layer], self.up[layer])
                 if self.weight[layer]:
                     pull -= self.weight[layer] * self.down[layer]
             move = self.step * (pull + self.slopes[layer] * back)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.errors import ConfigError, InputError, NumericalError
+from neurosim.ledger import Ledger
 
 FloatArray = NDArray[np.float64]
 
@@ -114,6 +115,9 @@ class VisualHierarchy:
     ----------
     fields : (side * side, n_lower) float64
     fields_above : (n_modules * n_lower, n_upper) float64
+    ledger : Ledger
+        What its products and changes of fields have cost. Modules share their fields, so that a
+        field counts once as bytes and as often as there are modules as synapses visited.
 
     References
     ----------
@@ -127,6 +131,13 @@ class VisualHierarchy:
         self.fields = rng.normal(size=(config.side**2, config.n_lower))
         self.fields_above = rng.normal(size=(n_modules * config.n_lower, config.n_upper))
         self._shorten()
+        self.ledger = Ledger()
+
+    def _through(self, matrix: FloatArray, signal: FloatArray) -> FloatArray:
+        """Return ``signal matrix``, and enter the product into the ledgers."""
+        visits = signal.size // signal.shape[-1] * matrix.size
+        self.ledger.add(visits, 0, visits, matrix.nbytes)
+        return signal @ matrix
 
     def _shorten(self) -> None:
         for fields in (self.fields, self.fields_above):
@@ -176,8 +187,8 @@ class VisualHierarchy:
         energies: list[float] = []
         step = c.step
         for t in range(c.n_steps + 1):
-            error = seen - r @ self.fields.T
-            missed = r - (above @ self.fields_above.T).reshape(r.shape)
+            error = seen - self._through(self.fields.T, r)
+            missed = r - self._through(self.fields_above.T, above).reshape(r.shape)
             energy = (error**2).sum() / (2 * c.noise) + (missed**2).sum() / (2 * c.noise_above)
             energy += c.sparsity * (np.log1p(r**2).sum() + np.log1p(above**2).sum())
             energies.append(float(energy) / len(seen))
@@ -185,10 +196,11 @@ class VisualHierarchy:
                 break
             if t and not energies[t] < energies[t - 1]:
                 step *= 0.5
-            pull = error @ self.fields / c.noise - missed / c.noise_above
+            pull = self._through(self.fields, error) / c.noise - missed / c.noise_above
             r_next = r + step * (pull - 2 * c.sparsity * r / (1 + r**2))
             if feedback:
-                pull = missed.reshape(len(seen), -1) @ self.fields_above / c.noise_above
+                pull = self._through(self.fields_above, missed.reshape(len(seen), -1))
+                pull /= c.noise_above
                 above = above + step * (pull - 2 * c.sparsity * above / (1 + above**2))
             r = r_next
         if not np.isfinite(energies[-1]):
@@ -213,6 +225,8 @@ class VisualHierarchy:
         above = percept.error_above.reshape(len(percept.upper), -1)
         self.fields_above += rate * above.T @ percept.upper
         self._shorten()
+        for fields, n in ((self.fields, len(flat)), (self.fields_above, len(above))):
+            self.ledger.add(fields.size * n, fields.size, fields.size * (n + 1), 3 * fields.nbytes)
 
     @property
     def state(self) -> dict[str, FloatArray]:

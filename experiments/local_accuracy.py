@@ -105,15 +105,26 @@ PROTOCOLS: Mapping[str, Protocol] = {
         128,
         hidden=(500, 500),
     ),
-    "pc": Protocol(PredictiveCoding(optimiser=adam(1e-3), inference=Inference(8, 0.1)), 10, 128),
+    # The paper's width. Where all layers went at one rate, those above ran ahead of the first, and
+    # each was kept from rest by those below.
+    "forward_forward_wide": Protocol(
+        ForwardForward(
+            optimiser=adam(4e-3), steepness=25.0, negatives="hard", upper_rate=1 / 8, lead=0.12
+        ),
+        6,
+        128,
+        hidden=(2000,) * 4,
+    ),
+    # Batches of 64, as for backprop: on validation images half a point better than 128.
+    "pc": Protocol(PredictiveCoding(optimiser=adam(1e-3), inference=Inference(8, 0.1)), 8, 64),
     "ipc": Protocol(
         # Five steps a batch: moments of the usual length in batches.
         IncrementalPredictiveCoding(
             optimiser=Optimiser("adam", 3e-4, beta1=0.9**0.2, beta2=0.999**0.2),
             inference=Inference(5, 0.3),
         ),
-        10,
-        128,
+        8,
+        64,
     ),
     "zil": Protocol(ZeroDivergence(optimiser=adam(1e-3)), 10, 128),
     "prospective": Protocol(
@@ -126,6 +137,9 @@ PROTOCOLS: Mapping[str, Protocol] = {
     ),
 }
 
+# Minutes a seed: only where it is named.
+LONG = ("forward_forward_wide",)
+
 BAR = "this project's bar, MNIST, 784-256-256-10"
 expected = {
     "accuracy_backprop": (0.980, BAR),
@@ -134,6 +148,7 @@ expected = {
     "accuracy_difference_target_propagation": (0.975, BAR),
     "accuracy_equilibrium_propagation": (0.975, BAR),
     "accuracy_forward_forward": (0.965, "this project's bar, MNIST, a width of its own"),
+    "accuracy_forward_forward_wide": (0.965, "this project's bar, MNIST, 784 - 4 x 2000 - 10"),
     "accuracy_softhebb_layers": (0.95, "this project's bar, MNIST, one pass, a width of its own"),
     "accuracy_pc": (0.977, f"{BAR}: within 0.3 of backprop's"),
     "accuracy_ipc": (0.977, f"{BAR}: within 0.3 of backprop's"),
@@ -149,7 +164,7 @@ class Config:
     source : str
         Of `SOURCES`; "mnist" and "fashion" need NEUROSIM_DATA, "digits" comes with scikit-learn.
     arms : tuple of str
-        Learners, of `PROTOCOLS`.
+        Learners, of `PROTOCOLS`; all but those of `LONG` by default.
     seeds : tuple of int
         Each draws other weights and another order, the same for every learner.
     n_train : int
@@ -166,7 +181,7 @@ class Config:
     """
 
     source: str = "mnist"
-    arms: tuple[str, ...] = tuple(PROTOCOLS)
+    arms: tuple[str, ...] = tuple(name for name in PROTOCOLS if name not in LONG)
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     n_train: int = 0
     n_validation: int = 0

@@ -208,10 +208,19 @@ class Learner:
         if not np.isfinite(loss):
             raise diverged(self, network, memory, loss)
         biases = direction.biases if network.config.bias else []
-        memory.moments.step([*direction.weights, *biases], rate)
-        for layer in range(network.n_layers):
-            network.count_writes(layer)
+        rates = [self.layer_rate(network, layer, rate) for layer in range(network.n_layers)]
+        memory.moments.tick()
+        for which, change in enumerate([*direction.weights, *biases]):
+            if rates[which % network.n_layers] > 0:
+                memory.moments.step_one(which, change, rates[which % network.n_layers])
+        for layer, own in enumerate(rates):
+            if own > 0:
+                network.count_writes(layer)
         return Report(loss, len(x))
+
+    def layer_rate(self, network: Network, layer: int, rate: float) -> float:
+        """Return the factor of a layer's learning rate, given that of the schedule; 0 is rest."""
+        return rate
 
     def output(self, network: Network, memory: Memory, x: ArrayLike) -> Array:
         """Return the score of each output for each sample, as this learner's network answers."""

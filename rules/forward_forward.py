@@ -55,6 +55,15 @@ class ForwardForward(Learner):
         "even" or "hard", how wrong labels are drawn.
     readout : bool
         Whether the output layer learns; False saves a third of the forward passes.
+    upper_rate : float
+        Factor of the learning rate of hidden layers above the first, above 0. Their inputs are many
+        and of length 1 a cell, where those of an image are few and mostly black: a step of Adam,
+        `eta` in every weight, moves the drive of a layer of 2,000 ten times as far as that of the
+        first, which has the label in it and lags behind.
+    lead : float
+        How far the learning rate of each hidden layer, as a share of its first, lies below that of
+        the layer above: as a schedule falls, layers come to rest from below, and each learns from
+        one that has. At 0, all at once.
 
     References
     ----------
@@ -66,6 +75,8 @@ class ForwardForward(Learner):
     amplitude: float = 3.0
     negatives: Negatives = "even"
     readout: bool = True
+    upper_rate: float = 1.0
+    lead: float = 0.0
 
     source: ClassVar[str] = "Hinton (2022) arXiv:2212.13345"
     needs: ClassVar[frozenset[str]] = frozenset(
@@ -73,10 +84,12 @@ class ForwardForward(Learner):
     )
 
     def __post_init__(self) -> None:
-        for field in ("threshold", "steepness", "amplitude"):
+        for field in ("threshold", "steepness", "amplitude", "upper_rate"):
             value = getattr(self, field)
             if not (math.isfinite(value) and value > 0):
                 raise ConfigError.expected(self, field, "a number above 0", value, "try 1")
+        if not 0 <= self.lead < 1:
+            raise ConfigError.expected(self, "lead", "0 or more, below 1", self.lead, "try 0.1")
         if self.negatives not in NEGATIVES:
             raise ConfigError.expected(
                 self, "negatives", " or ".join(NEGATIVES), self.negatives, "choose one of them"
@@ -130,6 +143,15 @@ class ForwardForward(Learner):
                 for half, classes in ((climb[:n], labels), (climb[n:], wrong)):
                     weights[0][:, :n_out] += half.T @ self._label_input(network, classes)
         return Direction([*weights, change], [*biases, bias], losses + read_loss)
+
+    def layer_rate(self, network: Network, layer: int, rate: float) -> float:
+        """Return the rate of each hidden layer, see `upper_rate` and `lead`; 0 where it rests."""
+        top = network.n_layers - 2
+        if layer > top:
+            return rate
+        below = self.lead * (top - layer)
+        own = max(0.0, (rate - below) / (1 - below)) if below < 1 else 0.0
+        return own * (self.upper_rate if layer > 0 else 1.0)
 
     def output(self, network: Network, memory: Memory, x: ArrayLike, batch: int = 200) -> Array:
         """Return the goodness of each class, ``(n_samples, n_out)``."""

@@ -64,6 +64,8 @@ DIRECT, TARGETS, EQUILIBRIUM, FORWARD, SOFTHEBB = (
     "rules/softhebb_layers.py",
 )
 ON_LOCAL = "tests/rules/test_local_learners.py"
+ON_PHASES = "tests/rules/test_learners_in_phases.py"
+ON_LEDGERS = "tests/circuits/test_ledgers.py"
 SETTLING, ONLINE = "neurosim/settling.py", "neurosim/online_inference.py"
 ON_ENERGY = "tests/ground/test_predictive_coding.py"
 ON_FAMILY = "tests/rules/test_predictive_coding_family.py"
@@ -84,7 +86,7 @@ LEARNER_AUDIT, TRIAL, SEARCH = (
     "experiments/learners/search.py",
 )
 ON_LEARNER_AUDIT = "tests/rules/test_learner_audit.py"
-ON_COMPARE = "tests/experiments/test_compare.py"
+ON_SEARCH = "tests/experiments/test_learner_search.py"
 ON_TASKS = "tests/experiments/test_tasks.py"
 ON_CREDIT = "tests/ground/test_credit.py"
 
@@ -191,12 +193,12 @@ MUTATIONS = (
         ON_LEARNER_AUDIT,
     ),
     Mutation(LEARNER_AUDIT, "network.restore(before)", "pass", ON_LEARNER_AUDIT),
-    Mutation(TRIAL, "self.network.ledger = spent", "pass", f"{ON_COMPARE} costs"),
+    Mutation(TRIAL, "self.network.ledger = spent", "pass", f"{ON_SEARCH} costs"),
     Mutation(
-        TRIAL, 'streams.generator("order")', "np.random.default_rng()", f"{ON_COMPARE} same_weights"
+        TRIAL, 'streams.generator("order")', "np.random.default_rng()", f"{ON_SEARCH} same_weights"
     ),
     Mutation(
-        SEARCH, "task, SEED, False), root)", "task, SEED, True), root)", f"{ON_COMPARE} budget"
+        SEARCH, "task, SEED, False), root)", "task, SEED, True), root)", f"{ON_SEARCH} budget"
     ),
     Mutation("neurosim/credit.py", "target - before)", "target)", ON_CREDIT),
     Mutation("neurosim/task.py", "[self.n_train])", "[self.n_validation])", ON_TASKS),
@@ -206,9 +208,19 @@ MUTATIONS = (
         DIRECT, "activities[layer + 1]) * arriving", "arriving) + arriving", ON_LOCAL + " one"
     ),
     Mutation(TARGETS, "- values[len(h) :]", "- 0 * values[len(h) :]", ON_LOCAL + " difference"),
-    Mutation(EQUILIBRIUM, "signed[n:] *= -1", "signed[n:] *= 1", ON_LOCAL + " contrast"),
-    Mutation(EQUILIBRIUM, "states[layer + 1])", "0 * states[layer + 1])", ON_LOCAL + " at_rest"),
-    Mutation(FORWARD, "miss[n:] *= -1", "miss[n:] *= 1", ON_LOCAL + " climbs"),
+    Mutation(EQUILIBRIUM, "signed[n:] *= -1", "signed[n:] *= 1", ON_PHASES + " contrast"),
+    Mutation(EQUILIBRIUM, "states[layer + 1])", "0 * states[layer + 1])", ON_PHASES + " at_rest"),
+    Mutation(FORWARD, "miss[n:] *= -1", "miss[n:] *= 1", ON_PHASES + " climbs"),
+    Mutation(FORWARD, "(rate - below)", "rate", ON_PHASES + " rest"),
+    Mutation(
+        "circuits/bidirectional.py", "self._count_products(matrix, len(signal))", "pass", ON_LEDGERS
+    ),
+    Mutation(
+        "circuits/visual_hierarchy.py",
+        "self.ledger.add(visits, 0",
+        "self.ledger.add(0, 0",
+        ON_LEDGERS,
+    ),
     Mutation(SOFTHEBB, "share -= np.log(use", "share += np.log(use", ON_LOCAL + " homeostasis"),
     Mutation(
         SETTLING, "lowest = max(self.front - 1, 0)", "lowest = self.front", ON_ENERGY + " zero"

@@ -19,7 +19,7 @@ INSTALLED = [name for name, there in peers.known().items() if there]
 
 
 def test_peers_are_found_by_listing_the_folder():
-    assert {"pcx", "torch_pc", "torch_bp"} <= set(peers.known())
+    assert {"jpc", "ngclearn", "pcx", "torch_pc", "torch_bp"} <= set(peers.known())
     assert {"torch_pc", "torch_bp"} <= set(INSTALLED)
 
 
@@ -55,7 +55,7 @@ def test_a_peer_computes_what_it_is_compared_for(name, loss, activation):
 def test_sides_are_measured_on_the_same_step(tmp_path, capsys):
     target = tmp_path / "bench.json"
     settings = [
-        "widths=16", "batches=1,8", "against=torch_pc,torch_bp,pcx", "repeats=3",
+        "widths=16", "batches=1,8", "against=torch_pc,torch_bp,pcx,jpc", "repeats=3",
         "scale_widths=16,32", "scale_depths=2,3",
     ]  # fmt: skip
     assert main(["bench", "cortex", *settings, "--json", str(target)]) == 0
@@ -71,8 +71,9 @@ def test_sides_are_measured_on_the_same_step(tmp_path, capsys):
     assert {"slope_width", "slope_depth"} <= set(values)
     assert values["bytes_per_parameter_width_32"] > 4
     assert "| torch pc |" in said and "share of the sgemm peak" in said
-    if importlib.util.find_spec("pcx") is None:
-        assert "pcx: absent" in said
+    for name in ("pcx", "jpc"):
+        if importlib.util.find_spec(name) is None:
+            assert f"{name}: absent (not installed)" in said
 
 
 def test_fewer_steps_come_as_far_down():
