@@ -63,7 +63,7 @@ class SpikingHippocampusConfig(Quantities):
     initial_weight, largest_weight : float [S]
         Where recurrent weights begin, and their largest, before `scale`.
     scale : float
-        On learnt weights in sleep.
+        On learnt weights in sleep; what fits one track is much for two (0.45 was better for them).
     burst : float [s]
         Sleep for one burst asked for: a night has a length, and how many bursts come in it is up
         to the network.

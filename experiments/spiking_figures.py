@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy import signal as filters
 
@@ -301,6 +302,6 @@ def _draw_speeds(axes: Axes, found: NDArray[np.float64]) -> None:
         axes.axvline(10 * sign * speed, color="black", linestyle=":", linewidth=1, label=text)
     axes.legend(fontsize=7, loc="upper center")
     axes.set_ylim(0, axes.get_ylim()[1] * 1.3)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     label(axes.xaxis, "speed of the replay", "m/s")
     label(axes.yaxis, "replays")

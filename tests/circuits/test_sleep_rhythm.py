@@ -109,8 +109,8 @@ def test_the_network_is_quieter_in_down_states_and_they_are_recorded():
     np.testing.assert_array_equal(kept, [(e.start, e.stop) for e in night.up_states])
 
 
-def test_without_a_rhythm_nothing_has_changed():
-    night = small_ca3().sleep(0.05, np.random.default_rng(5))
+def test_without_a_rhythm_there_are_no_states():
+    night = small_ca3().sleep(0.005, np.random.default_rng(5))
     assert night.up_states == ()
 
 

@@ -125,9 +125,10 @@ def test_coupling_is_found_where_it_is_and_not_where_it_is_not():
         assert within([starts[0] + 0.01], gate.up).all()
 
 
-def test_a_short_night_is_recorded_with_all_that_an_export_needs(small):
+@pytest.mark.compiled
+def test_a_short_night_is_recorded_with_all_that_an_export_needs():
     config = spiking_night.Config(
-        n_pyramidal=60 if small else 300, track_seconds=2.0, recorded_seconds=1.0,
+        n_pyramidal=300, track_seconds=2.0, recorded_seconds=1.0,
         sleep_seconds=1.0, shuffles=1,
     )  # fmt: skip
     recorder = Recorder(config=config)
