@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from circuits.place_cells import PlaceCells, TrackConfig
 from circuits.spiking_brian2 import Brian2Engine
-from circuits.spiking_ca3 import PYRAMIDAL, SpikingCA3, SpikingCA3Config
-from circuits.spiking_network import SpikingNetwork, Watch, bernoulli_spikes
+from circuits.spiking_ca3 import BASKET, PYRAMIDAL, SpikingCA3, SpikingCA3Config
+from circuits.spiking_network import Pathway, SpikingNetwork, Watch, bernoulli_spikes
 from circuits.spiking_numba import NumbaEngine
 from experiments import spiking_peers
 from experiments.benchmarks import machine
@@ -139,7 +139,7 @@ def measure(config: Config, n: int) -> dict[str, float]:
     synapses = sum(way.wiring.index.size for way in ca3.network.pathways)
     held = sum(way.wiring.index.nbytes + way.codes.nbytes for way in ca3.network.pathways)
     engine = NumbaEngine(ca3.network, config.threads)
-    bare = NumbaEngine(SpikingNetwork(ca3.network.populations, (), ca3.network.dt), config.threads)
+    bare = NumbaEngine(_bare(ca3), config.threads)
     rng = Streams(config.seed).generator("mossy")
     costs: dict[str, list[float]] = {"engine": [], "bare": [], "wall": []}
     events, rates = 0.0, []
@@ -314,6 +314,14 @@ def table(values: dict[str, Any]) -> str:
                   f"{values['learning_synapses']:,.0f} synapses, "
                   f"{values['learning_peak_rss_mb']:,.0f} MB at most."]  # fmt: skip
     return "\n".join(lines)
+
+
+def _bare(ca3: SpikingCA3) -> SpikingNetwork:
+    """Return the cells alone: one silent pathway keeps the steps that are taken at once."""
+    n, rng = ca3.config.n_basket, np.random.default_rng(0)
+    delay = ca3.config.delay_inhibit_basket
+    silent = Pathway.weighing(BASKET, BASKET, "inhibition", Stored(n, n, 1, rng), 0.0, delay)
+    return SpikingNetwork(ca3.network.populations, (silent,), ca3.network.dt)
 
 
 def _sizes(values: dict[str, Any]) -> list[int]:
