@@ -59,7 +59,7 @@ ARMS: Mapping[str, Method] = MappingProxyType(
         "random features": RandomFeatures(),
         **{f"1-NN {n}": NearestNeighbour(n) for n in (10, 50, 100)},
         **{f"prototypes {n}": GatedPrototypes(n) for n in (10, 50, 100)},
-        **{f"fast {n} kB": FastMemory(1000 * n) for n in (69, 348, 954, 1100)},
+        **{f"fast {n} kB": FastMemory(1000 * n) for n in (69, 348, 392, 786, 954, 1100)},
     }
 )
 PROTOCOLS: Mapping[str, StreamConfig] = MappingProxyType(
