@@ -87,6 +87,12 @@ class SleepReplay(NetworkMethod):
     source: ClassVar[str] = "Tadros, Krishnan, Ramyaa & Bazhenov (2022) Nat. Commun. 13:7742"
     published: ClassVar[Mapping[str, float]] = {"tadros": 48.5}
     van_de_ven: ClassVar[Mapping[str, Any]] = {}
+    fashion: ClassVar[Mapping[str, Any]] = {
+        "rate": 181.047258,
+        "inc": 0.041001,
+        "thresholds": (40.446884, 27.596929, 33.109393),
+        "gain": 31.592987,
+    }
 
     def __post_init__(self) -> None:
         if min(self.steps, self.more) < 0 or self.window < 1 or self.rate <= 0:
