@@ -103,9 +103,9 @@ class Config:
         "mnist", "fashion" (both need NEUROSIM_DATA) or "digits".
     protocol : str
         Of `PROTOCOLS`: "online" is Mammoth's single pass with an order of classes of each seed's
-        own, "mammoth" has the order 0..9; "van_de_ven" has its own network, too, and "van_de_ven_500" a
-        quarter of its steps; "tadros", that of
-        Tadros et al. (2022), has two passes in batches of 100 over 42 % of the images.
+        own, "mammoth" has the order 0..9; "van_de_ven" has its own network, too, and
+        "van_de_ven_500" a quarter of its steps; "tadros", that of Tadros et al. (2022), has two
+        passes in batches of 100 over 42 % of the images.
     kind, scenario : str
         See `StreamConfig`.
     boundaries : str

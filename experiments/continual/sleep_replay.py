@@ -62,6 +62,11 @@ class SleepReplay(NetworkMethod):
     samples : int
         Images of a task that its largest activities are measured on; they are kept until its end.
 
+    Attributes
+    ----------
+    fashion : mapping of str to value
+        The constants that were fitted to Fashion-MNIST; the defaults are those of MNIST.
+
     References
     ----------
     Tadros, Krishnan, Ramyaa & Bazhenov (2022) Nat. Commun. 13:7742; the constants, the decay of
