@@ -57,6 +57,8 @@ class LamellaeConfig:
     patience : float
         How far it is made up for that a class met a few times has few cells: 0 not at all, so that
         it is rarely heard beside old ones; 1 fully, at the cost of the old ones' peace.
+    room : bool
+        Whether a class that comes back on another day makes room for what it looks like now.
     """
 
     n_classes: int = 10
