@@ -145,7 +145,7 @@ def hindsight_fall(
     for v in range(1, len(order)):
         rows = []
         for until in (v, v + 1):
-            known = has[order[:until]].any(axis=0)
+            known = np.asarray(has[order[:until]].any(axis=0))
             rows.append(_by_class(scores, labels, known, set(order[:v]) - {order[v]}))
         if rows[0].size:
             falls.append(stability_gap(rows[0], rows[1][None]))
