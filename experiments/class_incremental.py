@@ -382,6 +382,7 @@ def plot(result: Result, axes: Axes) -> None:
         )
     )
     lines: dict[str, list[tuple[float, NDArray[np.float64]]]] = {}
+    n_crosses = 0
     for arm in result.config.arms:
         values = 100 * result.values(arm, "acc")
         extra = result.values(arm, "n_bytes") - result.values(arm, "n_bytes_network")
@@ -389,14 +390,12 @@ def plot(result: Result, axes: Axes) -> None:
         if family in FAMILIES:
             lines.setdefault(family, []).append((float(extra.mean()), values))
         elif extra.mean() > 0:
+            n_crosses += 1  # Labels above and below in turn: some crosses lie close together.
             axes.plot(extra.mean(), values.mean(), "kx", markersize=5)
             axes.annotate(
-                arm,
-                (extra.mean(), values.mean()),
-                fontsize=7,
-                xytext=(4, 3),
-                textcoords="offset points",
-            )
+                arm, (extra.mean(), values.mean()), fontsize=7,
+                xytext=(4, 3 if n_crosses % 2 else -8), textcoords="offset points",
+            )  # fmt: skip
         else:
             axes.axhline(values.mean(), color="0.6", linewidth=0.8, linestyle=":")
             axes.annotate(
