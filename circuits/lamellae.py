@@ -14,6 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from circuits.merging import merge_alike
 from neurosim.codes import SparseCode
 from neurosim.errors import ConfigError, InputError
 from neurosim.ledger import Ledger
@@ -31,6 +32,8 @@ MOST_WINS = (1 << 16) - 1
 
 N_AGES = 24
 """Ages of a class, by the logarithm (base 2) of the patterns it has seen."""
+
+_KEPT = ("wins", "seen", "usual", "met", "days", "today")
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class LamellaeConfig:
     patience : float
         How far it is made up for that a class met a few times has few cells: 0 not at all, so that
         it is rarely heard beside old ones; 1 fully, at the cost of the old ones' peace.
+    room : bool
+        Whether a class that comes back on another day makes room for what it looks like now.
     """
 
     n_classes: int = 10
@@ -64,6 +69,7 @@ class LamellaeConfig:
     strongest: float = 0.35
     conscience: float = 0.5
     patience: float = 0.5
+    room: bool = True
 
     def __post_init__(self) -> None:
         for name in ("n_classes", "cells", "extent", "stride"):
@@ -105,8 +111,12 @@ class Lamellae:
     pattern of its own. Between classes of one age it makes no difference.
 
     A weight is a count of 4 or 8 bits at all times; a step that is smaller than a count is taken by
-    chance. Exposure to a single pattern is enough to answer; `settle` merges what single
-    patterns have left.
+    chance. Exposure to a single pattern is enough to answer; `settle`, at the end of a day, merges
+    what single patterns have left.
+
+    A class that was met on d days before, and now comes back, first makes room for it: cells that
+    have learnt alike merge until ``d / (d + 1)`` of its cells are in use. So each day has
+    as many fresh cells as any, however many follow; a class that never comes back keeps all.
 
     What a synapse must know: pre, its weight, whether its cell won and how often it has. What a
     cell must know: its own match, and, through inhibition, that no other matched better.
@@ -130,6 +140,10 @@ class Lamellae:
         E, the mean distance by age.
     met : (N_AGES,) uint32
         Patterns that each mean is of.
+    days : (n_classes,) uint16
+        On how many days a class was met.
+    today : (n_classes,) bool
+        Whether it was met since the last `settle`.
 
     References
     ----------
@@ -157,6 +171,8 @@ class Lamellae:
         self.seen = np.zeros(config.n_classes, dtype=np.uint32)
         self.usual = np.zeros((shape[0], N_AGES), dtype=np.float32)
         self.met = np.zeros(N_AGES, dtype=np.uint32)
+        self.days = np.zeros(config.n_classes, dtype=np.uint16)
+        self.today = np.zeros(config.n_classes, dtype=np.bool_)
         self.ledger = Ledger()
 
     @property
@@ -190,6 +206,7 @@ class Lamellae:
                 labels[wrong] if labels.shape == (len(drive),) else labels.shape,
                 "raise n_classes, or renumber the classes",
             )  # fmt: skip
+        self._wake(np.unique(labels))
         chance = self._rng.random(drive.shape, dtype=np.float32)
         compared, written = _observe(
             drive, labels, chance, self.weights, self.wins, self.seen, self.usual, self.met,
@@ -250,9 +267,27 @@ class Lamellae:
         decoded: FloatArray = sheet / np.maximum(shared, 1)
         return decoded
 
-    def parts(self, activity: FloatArray) -> FloatArray:
-        """Return what each lamella sees ``(n, n_lamellae, n_pre)``, in counts of a weight."""
-        return self._drive(activity).astype(np.float32) / np.float32(self.config.fine)
+    def part(self, activity: FloatArray, lamella: int) -> FloatArray:
+        """Return what one lamella sees ``(n, n_pre)``, in counts of a weight."""
+        side, (row, column) = self.config.extent, self._corners[lamella]
+        seen = activity[:, row : row + side, column : column + side]
+        return self._scale(seen.reshape(len(activity), -1)) / np.float32(self.config.fine)
+
+    def sheets(self, activity: FloatArray) -> FloatArray:
+        """Return the sheets ``(n, n_rows, n_columns, n_fields)`` a perfect code would lead back to.
+
+        That is what `decode` gives if a cell of its own has learnt each part.
+        """
+        side = self.config.extent
+        sheet = np.zeros((len(activity), *self.sheet), np.float32)
+        shared = np.zeros((*self.sheet[:2], 1), np.float32)
+        count = np.float32(self.config.strongest / self.config.most)
+        for lamella, (row, column) in enumerate(self._corners):
+            part = self.part(activity, lamella).reshape(-1, side, side, self.sheet[2])
+            sheet[:, row : row + side, column : column + side] += count * part
+            shared[row : row + side, column : column + side] += 1
+        sheet /= np.maximum(shared, 1)
+        return sheet
 
     def settle(self) -> int:
         """Merge each cell that stems from a single pattern with the nearest of its class.
@@ -265,6 +300,7 @@ class Lamellae:
         int
             Cells that still stem from a single pattern: their class has no other in the lamella.
         """
+        self.today[:] = False
         left = 0
         for k, c in zip(*np.nonzero((self.wins == 1).any(axis=2)), strict=True):
             wins, weights = self.wins[k, c], self.weights[k, c]
@@ -292,7 +328,7 @@ class Lamellae:
         if self.config.bits == 4:
             flat = np.pad(weights, [(0, 0)] * 3 + [(0, weights.shape[3] % 2)])
             weights = flat[..., ::2] | (flat[..., 1::2] << 4)
-        rest = {name: getattr(self, name) for name in ("wins", "seen", "usual", "met")}
+        rest = {name: getattr(self, name) for name in _KEPT}
         return {"weights": weights, **rest}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
@@ -315,8 +351,21 @@ class Lamellae:
             both = np.stack([packed & 15, packed >> 4], axis=-1)
             packed = both.reshape(*packed.shape[:3], -1)[..., : self.weights.shape[3]]
         self.weights[...] = packed
-        for name in ("wins", "seen", "usual", "met"):
+        for name in _KEPT:
             getattr(self, name)[...] = state[name]
+
+    def _wake(self, classes: IntArray) -> None:
+        """Let the classes that are met for the first time today make room, if they are not new."""
+        for c in classes[~self.today[classes]]:
+            days = int(self.days[c])
+            if days and self.config.room:
+                keep = self.config.cells * days // (days + 1)
+                for k in range(self.n_lamellae):
+                    n = merge_alike(self.weights[k, c], self.wins[k, c], keep, self._rng)
+                    written = (self.config.cells if n else 0) * self.weights.shape[3]
+                    self.ledger.add(0, written, 2 * written * self.config.cells, 2 * written)
+            self.days[c] = min(days + 1, MOST_WINS)
+            self.today[c] = True
 
     def _usual(self, lamella: int) -> FloatArray:
         """Return E for the age of each class ``(n_classes,)``, or the last that is known before."""
@@ -362,9 +411,13 @@ class Lamellae:
             ],
             axis=1,
         )
-        parts = parts / (np.linalg.norm(parts, axis=2, keepdims=True) + np.float32(QUIET))
-        scaled = np.rint(parts * np.float32(FINEST / self.config.strongest))
-        return np.minimum(scaled, FINEST).astype(np.int16)
+        return self._scale(parts).astype(np.int16)
+
+    def _scale(self, parts: FloatArray) -> FloatArray:
+        """Return ``u`` of parts ``(..., n_pre)`` in whole steps, `fine` to a count."""
+        u = parts / (np.linalg.norm(parts, axis=-1, keepdims=True) + np.float32(QUIET))
+        steps: FloatArray = np.rint(u * np.float32(FINEST / self.config.strongest))
+        return np.minimum(steps, FINEST)
 
 
 def n_bytes(state: Mapping[str, NDArray[Any]]) -> int:

@@ -27,6 +27,7 @@ from experiments.continual.none import Nothing
 from experiments.continual.online_ewc import OnlineEWC
 from experiments.continual.random_features import RandomFeatures
 from experiments.continual.si import SI
+from experiments.continual.sleep_replay import SleepReplay
 from experiments.continual.streaming_lda import StreamingLDA
 from experiments.continual_network import NetworkMethod
 from neurosim import continual_metrics as measures
@@ -39,6 +40,8 @@ from neurosim.plotting import label
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
 from neurosim.streams import Stream, StreamConfig, mammoth, van_de_ven
+
+FloatArray = NDArray[np.floating]
 
 ARMS: Mapping[str, Method] = MappingProxyType(
     {
@@ -53,13 +56,14 @@ ARMS: Mapping[str, Method] = MappingProxyType(
         **{f"DER {n}": DER(per_class=n) for n in (20, 50)},
         **{f"GDumb {n}": GDumb(per_class=n) for n in (10, 50, 100)},
         "DGR": GenerativeReplay(),
+        "SRC": SleepReplay(),
         "NCM": NearestClassMean(),
         "SLDA": StreamingLDA(),
         "FlyModel": FlyModel(),
         "random features": RandomFeatures(),
         **{f"1-NN {n}": NearestNeighbour(n) for n in (10, 50, 100)},
         **{f"prototypes {n}": GatedPrototypes(n) for n in (10, 50, 100)},
-        **{f"fast {n} kB": FastMemory(1000 * n) for n in (69, 348, 954, 1100)},
+        **{f"fast {n} kB": FastMemory(1000 * n) for n in (69, 348, 392, 786, 954, 1100)},
     }
 )
 PROTOCOLS: Mapping[str, StreamConfig] = MappingProxyType(
@@ -67,8 +71,16 @@ PROTOCOLS: Mapping[str, StreamConfig] = MappingProxyType(
         "online": replace(mammoth(), shuffle=True),
         "mammoth": mammoth(),
         "van_de_ven": van_de_ven(),
+        "van_de_ven_500": replace(van_de_ven(), iterations=500),
+        # About 5,000 images a task of MNIST and Fashion-MNIST, where there are 6,000 a class.
+        "tadros": replace(mammoth(), batch=100, epochs=2, shares=(0.42,) * 10),
     }
 )
+DIMS = {
+    "accuracy": ("visit", "task"),
+    "hindsight": ("visit", "task"),
+    "gaps": ("visit",),
+}
 FAMILIES = ("ER", "DER", "GDumb", "1-NN", "prototypes", "fast")
 
 expected = {
@@ -91,7 +103,9 @@ class Config:
         "mnist", "fashion" (both need NEUROSIM_DATA) or "digits".
     protocol : str
         Of `PROTOCOLS`: "online" is Mammoth's single pass with an order of classes of each seed's
-        own, "mammoth" has the order 0..9; "van_de_ven" has its own network, too.
+        own, "mammoth" has the order 0..9; "van_de_ven" has its own network, too, and
+        "van_de_ven_500" a quarter of its steps; "tadros", that of Tadros et al. (2022), has two
+        passes in batches of 100 over 42 % of the images.
     kind, scenario : str
         See `StreamConfig`.
     boundaries : str
@@ -147,7 +161,9 @@ class Config:
     def method(self, arm: str) -> Method:
         """Return the method of an arm, as it is in the protocol."""
         method = ARMS[arm]
-        if self.protocol != "van_de_ven" or not isinstance(method, NetworkMethod):
+        if isinstance(method, SleepReplay):  # It has a network and constants of its own.
+            return replace(method, **method.fashion) if self.dataset == "fashion" else method
+        if not self.protocol.startswith("van_de_ven") or not isinstance(method, NetworkMethod):
             return method
         own = {name: v for name, v in method.van_de_ven.items() if name != "per_class"}
         return replace(method, hidden=(400, 400), optimiser="adam", eta=1e-3, **own)
@@ -203,7 +219,7 @@ def run_arm(config: Config, arm: str, seed: int) -> Arrays:
     Returns
     -------
     dict of str to ndarray
-        ``accuracy (n_visits, n_tasks)``, ``gaps (n_visits,)``, and the numbers of
+        ``accuracy`` and ``hindsight (n_visits, n_tasks)``, ``gaps (n_visits,)``, and the numbers of
         `Course.metrics`. Of the fast memory also what `look_inside` finds.
     """
     stream = Stream(config.stream(), seed)
@@ -212,7 +228,8 @@ def run_arm(config: Config, arm: str, seed: int) -> Arrays:
     found = {name: np.array(value) for name, value in course.metrics().items()}
     if isinstance(course.learner, FastLearner):
         found |= look_inside(course.learner, stream, config.audit, rng)
-    return {**found, "accuracy": course.accuracy, "gaps": course.gaps}
+    matrices = {"accuracy": course.accuracy, "hindsight": course.hindsight}
+    return {**found, **matrices, "gaps": course.gaps}
 
 
 def look_inside(
@@ -237,8 +254,9 @@ def look_inside(
         ``ec_`` and ``dg_`` with ``sparsity``, ``within`` and ``between`` (mean overlap);
         ``fewest_wins`` of a cell in use and ``single_cells``, those with one. With an audit:
         ``nearest_image`` and ``nearest_image_least``, the distance of a cell's weights to the
-        nearest training image's part, mean and least, in units of ``nearest_other``: the mean
-        distance of a training image's part to that of the nearest *other* image.
+        nearest training image's part, mean and least, in units of the mean distance of a training
+        image's part to that of the nearest *other* image, and ``_exact``, how many are at 0;
+        ``nearest_decoded`` alike, of whole sheets that `Lamellae.decode` gives.
     """
     batches = [stream.test(number) for number in range(len(stream.tasks))]
     x = np.concatenate([batch.x[:n] for batch in batches])
@@ -253,44 +271,79 @@ def look_inside(
     used = learner.lamellae.wins[learner.lamellae.wins > 0]
     found |= {"fewest_wins": float(used.min()), "single_cells": float((used == 1).sum())}
     if audit:
-        own, other = nearest_images(learner, stream, audit, rng)
-        found |= {
-            "nearest_image": float(own.mean() / other.mean()),
-            "nearest_image_least": float(own.min() / other.mean()),
-            "nearest_image_exact": float((own == 0).sum()),
-        }
+        for name, (own, other) in nearest_images(learner, stream, audit, rng).items():
+            found |= {
+                f"nearest_{name}": float(own.mean() / other.mean()),
+                f"nearest_{name}_least": float(own.min() / other.mean()),
+                f"nearest_{name}_exact": float((own == 0).sum()),
+            }
     return {name: np.array(value) for name, value in found.items()}
 
 
 def nearest_images(
-    learner: FastLearner, stream: Stream, n_cells: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return distances of cells, and of images, to the nearest training image (not themselves).
+    learner: FastLearner, stream: Stream, n: int, rng: np.random.Generator
+) -> dict[str, tuple[FloatArray, FloatArray]]:
+    """Return how far what is kept is from the nearest training image, and images from each other.
 
-    Both in each lamella, `n_cells` cells and as many images, in counts of a weight.
+    Parameters
+    ----------
+    learner : FastLearner
+    stream : Stream
+    n : int
+        Cells a lamella, and as many images; and as many wholes.
+    rng : numpy.random.Generator
+        Chooses them.
+
+    Returns
+    -------
+    dict of str to tuple of (n,) float
+        "image": of `n` cells a lamella to the nearest part of an image, and of `n` images' parts to
+        that of the nearest other image [counts of a weight]. "decoded": of `n` training images
+        encoded and decoded again, to the nearest image's sheet (their own, or another), and of
+        those images to the nearest other.
     """
-    parts = [
-        learner.lamellae.parts(learner.maps.encode(batch.x))
-        for visit in range(len(stream.visits))
-        for batch in stream.batches(visit)
-    ]
-    images = np.concatenate(parts)
-    cells: list[NDArray[np.float32]] = []
-    others: list[NDArray[np.float32]] = []
-    for lamella in range(learner.lamellae.n_lamellae):
-        part = images[:, lamella].astype(np.float32)
+    lamellae = learner.lamellae
+    activity = np.concatenate(
+        [
+            learner.maps.encode(batch.x)
+            for visit in range(len(stream.visits))
+            for batch in stream.batches(visit)
+        ]
+    )
+    cells, others = [], []
+    for lamella in range(lamellae.n_lamellae):
+        part = lamellae.part(activity, lamella)
         part = part[np.square(part).sum(axis=1) > 0]  # An empty part is no image.
-        length = np.square(part).sum(axis=1)
-        wins = learner.lamellae.wins[lamella].ravel()
-        weights = learner.lamellae.weights[lamella].reshape(len(wins), -1).astype(np.float32)
-        some = rng.permutation(np.flatnonzero((wins > 0) & weights.any(axis=1)))[:n_cells]
-        probes = rng.permutation(len(part))[:n_cells]
-        for kept, asked in ((cells, weights[some]), (others, part[probes])):
-            square = length[None] - 2 * asked @ part.T + np.square(asked).sum(axis=1)[:, None]
-            if kept is others:
-                square[np.arange(len(probes)), probes] = np.inf
-            kept.append(np.sqrt(np.maximum(square.min(axis=1), 0)))
-    return np.concatenate(cells), np.concatenate(others)
+        wins = lamellae.wins[lamella].ravel()
+        weights = lamellae.weights[lamella].reshape(len(wins), -1).astype(np.float32)
+        some = rng.permutation(np.flatnonzero((wins > 0) & weights.any(axis=1)))[:n]
+        cells.append(nearest(weights[some], part))
+        others.append(nearest_other(part, rng.permutation(len(part))[:n]))
+    sheets = lamellae.sheets(activity).reshape(len(activity), -1)
+    asked = rng.permutation(len(activity))[:n]
+    codes = lamellae.encode(activity[asked])
+    decoded = np.stack([lamellae.decode(code).ravel() for code in codes])
+    return {
+        "image": (np.concatenate(cells), np.concatenate(others)),
+        "decoded": (nearest(decoded, sheets), nearest_other(sheets, asked)),
+    }
+
+
+def nearest(asked: NDArray[np.float32], images: NDArray[np.float32]) -> FloatArray:
+    """Return the distance of each pattern to the nearest image, ``(n_asked,)``."""
+    return np.sqrt(_squares(asked, images).min(axis=1))
+
+
+def nearest_other(images: NDArray[np.float32], which: NDArray[np.int64]) -> FloatArray:
+    """Return the distance of some images to the nearest but themselves, ``(n_which,)``."""
+    square = _squares(images[which], images)
+    square[np.arange(len(which)), which] = np.inf
+    return np.sqrt(square.min(axis=1))
+
+
+def _squares(asked: NDArray[np.float32], images: NDArray[np.float32]) -> FloatArray:
+    square = np.square(images).sum(axis=1)[None] - 2 * asked @ images.T
+    return np.maximum(square + np.square(asked).sum(axis=1)[:, None], 0)
 
 
 def run(
@@ -315,7 +368,7 @@ def run(
     """
     result = Result(config, compare(run_arm, config, tick, shelf))
     if recorder is not None:
-        record(result.measured, recorder, {"accuracy": ("visit", "task"), "gaps": ("visit",)})
+        record(result.measured, recorder, DIMS)
     return result
 
 
@@ -329,6 +382,7 @@ def plot(result: Result, axes: Axes) -> None:
         )
     )
     lines: dict[str, list[tuple[float, NDArray[np.float64]]]] = {}
+    n_crosses = 0
     for arm in result.config.arms:
         values = 100 * result.values(arm, "acc")
         extra = result.values(arm, "n_bytes") - result.values(arm, "n_bytes_network")
@@ -336,14 +390,12 @@ def plot(result: Result, axes: Axes) -> None:
         if family in FAMILIES:
             lines.setdefault(family, []).append((float(extra.mean()), values))
         elif extra.mean() > 0:
+            n_crosses += 1  # Labels above and below in turn: some crosses lie close together.
             axes.plot(extra.mean(), values.mean(), "kx", markersize=5)
             axes.annotate(
-                arm,
-                (extra.mean(), values.mean()),
-                fontsize=7,
-                xytext=(4, 3),
-                textcoords="offset points",
-            )
+                arm, (extra.mean(), values.mean()), fontsize=7,
+                xytext=(4, 3 if n_crosses % 2 else -8), textcoords="offset points",
+            )  # fmt: skip
         else:
             axes.axhline(values.mean(), color="0.6", linewidth=0.8, linestyle=":")
             axes.annotate(

@@ -98,6 +98,11 @@ class Course:
     untrained : (n_tasks,) float
     gaps : (n_visits,) float
         `continual_metrics.stability_gap` of the classes met before; NaN in the first visit.
+    hindsight : (n_visits, n_tasks) float
+        `continual_metrics.hindsight_matrix` of the learner at the end; NaN where tasks share
+        outputs or are told.
+    hindsight_fall : float
+        `continual_metrics.hindsight_fall` on the test images that `gaps` is measured on.
     speed : (n_visits, len(SHOTS)) float
         Accuracy on a task's test images after so many samples of each of its classes, one by one.
     n_bytes, n_bytes_network, n_bytes_raw : int [B]
@@ -114,6 +119,8 @@ class Course:
     accuracy: FloatArray
     untrained: FloatArray
     gaps: FloatArray
+    hindsight: FloatArray
+    hindsight_fall: float
     speed: FloatArray
     n_bytes: int
     n_bytes_network: int
@@ -134,7 +141,9 @@ class Course:
             "bwt": measures.backward_transfer(r, visits),
             "fwt": measures.forward_transfer(r, self.untrained, visits),
             "forgetting": measures.forgetting(r, visits),
+            "forgetting_in_hindsight": measures.forgetting(self.hindsight, visits),
             "stability_gap": float(np.max(later)) if later.size else float("nan"),
+            "stability_gap_in_hindsight": self.hindsight_fall,
         }
         for shots, value in zip(SHOTS, self.speed.mean(axis=0), strict=True):
             numbers[f"acc_after_{shots}"] = float(value)
@@ -209,10 +218,26 @@ class _Life:
             tick()
         state = self.learner.state
         return Course(
-            visits, accuracy, untrained, gaps, speed,
+            visits, accuracy, untrained, gaps, *self.look_back(), speed,
             n_bytes(state), n_bytes(state, "network/"), n_bytes(state, "memory/raw"),
             self.multiply_adds, self.weight_writes, self.learning, self.testing, self.learner,
         )  # fmt: skip
+
+    def look_back(self) -> tuple[FloatArray, float]:
+        """Return the hindsight matrix of the learner as it is now, and the largest fall in it."""
+        n, config = len(self.tests), self.stream.config
+        if config.scenario != "class" or config.boundaries != "sharp":
+            return np.full((len(self.stream.visits), n), np.nan), float("nan")
+        with ResourceMeter() as meter:
+            scores = [self.learner.predict(test.x) for test in self.tests]
+        self.testing += meter.cpu_seconds
+        outputs = [task.outputs for task in self.stream.tasks]
+        y, visits = [test.y for test in self.tests], self.stream.visits
+        matrix = measures.hindsight_matrix(scores, y, outputs, visits)
+        if not self.probe:
+            return matrix, float("nan")
+        few, labels = [s[: self.probe] for s in scores], [each[: self.probe] for each in y]
+        return matrix, measures.hindsight_fall(few, labels, outputs, visits)
 
     def visit(self, visit: int) -> float:
         """Learn one visit; return the stability gap of the tasks met before."""

@@ -90,6 +90,68 @@ def forgetting(matrix: ArrayLike, visits: Sequence[int] | None = None) -> float:
     return float(np.mean(lost)) if lost else float("nan")
 
 
+def hindsight_matrix(
+    scores: Sequence[ArrayLike],
+    labels: Sequence[ArrayLike],
+    outputs: ArrayLike,
+    visits: Sequence[int] | None = None,
+) -> FloatArray:
+    """Return R as it would have been had all been known from the start, but for what can be asked.
+
+    Row v is of the scores at the *end*, with no answer among outputs that no task up to visit v
+    has. So nothing is learnt or lost from row to row; what falls does because a class that came
+    later is like an earlier one. `forgetting` of this matrix is the part of forgetting that a
+    learner who loses nothing has, too.
+
+    Parameters
+    ----------
+    scores : sequence of (n, n_outputs) array-like
+        By task, of its test images.
+    labels : sequence of (n,) int array-like
+    outputs : (n_tasks, n_outputs) bool array-like
+        Which outputs a task has.
+    visits : sequence of int, optional
+    """
+    has = np.asarray(outputs, dtype=np.bool_)
+    order = range(len(has)) if visits is None else visits
+    matrix = np.zeros((len(order), len(has)))
+    known = np.zeros(has.shape[1], dtype=np.bool_)
+    for v, task in enumerate(order):
+        known |= has[task]
+        for j, (each, y) in enumerate(zip(scores, labels, strict=True)):
+            answers = np.where(known, np.asarray(each), -np.inf).argmax(axis=1)
+            matrix[v, j] = (answers == np.asarray(y)).mean()
+    return matrix
+
+
+def hindsight_fall(
+    scores: Sequence[ArrayLike],
+    labels: Sequence[ArrayLike],
+    outputs: ArrayLike,
+    visits: Sequence[int] | None = None,
+) -> float:
+    """Return the largest `stability_gap` of old classes in hindsight, as `hindsight_matrix`.
+
+    Before a visit no output of it can be answered, after it all can.
+
+    Parameters
+    ----------
+    scores, labels, outputs, visits
+        As `hindsight_matrix`.
+    """
+    has = np.asarray(outputs, dtype=np.bool_)
+    order = list(range(len(has)) if visits is None else visits)
+    falls = [0.0]
+    for v in range(1, len(order)):
+        rows = []
+        for until in (v, v + 1):
+            known = np.asarray(has[order[:until]].any(axis=0))
+            rows.append(_by_class(scores, labels, known, set(order[:v]) - {order[v]}))
+        if rows[0].size:
+            falls.append(stability_gap(rows[0], rows[1][None]))
+    return max(falls)
+
+
 def intransigence(
     matrix: ArrayLike, reference: ArrayLike, visits: Sequence[int] | None = None
 ) -> float:
@@ -215,6 +277,21 @@ def replay_coverage(classes: ArrayLike, n_classes: int) -> float:
         )
     p = counts[counts > 0] / counts.sum()
     return float(-(p * np.log(p)).sum() / np.log(n_classes)) + 0.0
+
+
+def _by_class(
+    scores: Sequence[ArrayLike],
+    labels: Sequence[ArrayLike],
+    known: NDArray[np.bool_],
+    tasks: set[int],
+) -> FloatArray:
+    """Return the accuracy on each class of some tasks when only known outputs can be answered."""
+    found = []
+    for task in sorted(tasks):
+        y = np.asarray(labels[task])
+        right = np.where(known, np.asarray(scores[task]), -np.inf).argmax(axis=1) == y
+        found += [right[y == label].mean() for label in np.unique(y)]
+    return np.array(found)
 
 
 def _checked(

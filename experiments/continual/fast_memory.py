@@ -40,6 +40,11 @@ class FastMemory(Method):
         Of a weight.
     conscience : float
         See `LamellaeConfig`.
+    room : bool
+        See `LamellaeConfig`: whether a class that comes back in another task makes room.
+    maps : bool
+        False: no maps; the pixels themselves drive four lamellae, a quarter of the image each. For
+        images in which neighbours have nothing to do with each other.
 
     References
     ----------
@@ -53,6 +58,8 @@ class FastMemory(Method):
     patches: int = 40_000
     bits: int = 4
     conscience: float = 0.5
+    room: bool = True
+    maps: bool = True
 
     source: ClassVar[str] = "this project; circuits/lamellae.py"
     published: ClassVar[Mapping[str, float]] = {}
@@ -76,6 +83,29 @@ class FastMemory(Method):
         )  # fmt: skip
 
 
+class Pixels:
+    """What stands for the maps where there are none: the image is the sheet.
+
+    Parameters
+    ----------
+    image_shape : (n_rows, n_columns)
+    """
+
+    mature = True
+
+    def __init__(self, image_shape: tuple[int, int]) -> None:
+        self.grid = image_shape
+        self.state: dict[str, NDArray] = {}
+
+    def develop(self, images: Array) -> int:
+        """Use none."""
+        return 0
+
+    def encode(self, images: Array) -> Array:
+        """Return the images, ``(n, n_rows, n_columns, 1)``."""
+        return images.reshape(len(images), *self.grid, 1)
+
+
 class FastLearner:
     """Maps and lamellae at work.
 
@@ -87,22 +117,31 @@ class FastLearner:
     """
 
     def __init__(self, method: FastMemory, shape: Shape, rng: np.random.Generator) -> None:
-        self.maps = FeatureMaps(method.maps_for(shape), shape.image_shape, rng)
-        grid = self.maps.grid
-        sheet = (*grid, method.n_fields)
-        extent, stride = (2, 1) if min(grid) < 6 else (3, 2)
+        self.maps: FeatureMaps | Pixels
+        if method.maps:
+            self.maps = FeatureMaps(method.maps_for(shape), shape.image_shape, rng)
+            extent, stride = (2, 1) if min(self.maps.grid) < 6 else (3, 2)
+            strongest = LamellaeConfig.strongest
+        else:
+            self.maps = Pixels(shape.image_shape)
+            extent = stride = max(1, min(shape.image_shape) // 2)
+            # The larger a part, the smaller its share of a length of 1.
+            strongest = min(LamellaeConfig.strongest, 4.2 / extent)
+        sheet = (*self.maps.grid, method.n_fields if method.maps else 1)
 
         def lamellae(cells: int) -> Lamellae:
             config = LamellaeConfig(
-                shape.n_outputs, cells, extent, stride, method.bits, conscience=method.conscience
-            )
+                shape.n_outputs, cells, extent, stride, method.bits, strongest, method.conscience,
+                room=method.room,
+            )  # fmt: skip
             return Lamellae(config, sheet, rng)  # type: ignore[arg-type]
 
         one, two = (sum(array.nbytes for array in lamellae(n).state.values()) for n in (1, 2))
-        room = method.budget - self.maps.fields.nbytes
+        fixed = sum(array.nbytes for array in self.maps.state.values())
+        room = method.budget - fixed
         if room < one:
             raise ConfigError.expected(
-                method, "budget", f"{one + self.maps.fields.nbytes} bytes or more, a cell a class",
+                method, "budget", f"{one + fixed} bytes or more, a cell a class",
                 method.budget, "raise it, or take fewer fields",
             )  # fmt: skip
         self.lamellae = lamellae(1 + (room - one) // (two - one))

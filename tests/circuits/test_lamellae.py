@@ -190,6 +190,8 @@ def test_a_code_leads_back_to_what_it_was_made_of():
             shared[row : row + 2, column : column + 2] += 1
         # A count is 1/255, and each was rounded by chance.
         np.testing.assert_allclose(lamellae.decode(code), total / shared, atol=1.5 / 255)
+        sheet = lamellae.sheets(pattern[None])[0]
+        np.testing.assert_allclose(sheet, total / shared, atol=0.6 / 255)
     with pytest.raises(InputError, match="a code of 24 cells"):
         lamellae.decode(SparseCode(np.array([0]), 7))
 
@@ -258,7 +260,7 @@ def test_the_state_holds_the_bits_it_counts(bits, n_pre):
     lamellae.observe(sheet_of(9, (2, 2, n_pre)), np.arange(9) % 2)
     state = lamellae.state
     cells = 4 * 2 * 3 * (-(-n_pre * bits // 8) + 2)
-    assert n_bytes(state) == cells + 4 * (2 + (4 + 1) * N_AGES)
+    assert n_bytes(state) == cells + 4 * (2 + (4 + 1) * N_AGES) + 2 * (2 + 1)
     other = Lamellae(config, (2, 2, n_pre), np.random.default_rng(1))
     other.restore(state)
     np.testing.assert_array_equal(other.weights, lamellae.weights)

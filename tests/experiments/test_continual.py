@@ -29,7 +29,10 @@ from neurosim.streams import Batch, Stream, StreamConfig, mammoth
 METHODS = members("experiments.continual", Method)
 every_method = pytest.mark.parametrize("name", METHODS)
 SHAPE = Shape(16, 4, (4, 4))
-QUICK = {"hidden": (7,), "per_class": 3, "n_features": 20, "epochs": 2, "budget": 4000}
+QUICK = {
+    "hidden": (7,), "per_class": 3, "n_features": 20, "epochs": 2, "budget": 4000,
+    "steps": 20, "more": 10, "samples": 30,
+}  # fmt: skip
 
 
 def quick(name, **changes):
@@ -65,7 +68,7 @@ def test_a_method_is_frozen_has_defaults_and_names_its_source(name):
     for field in dataclasses.fields(kind):
         assert field.name in described, field.name
     for protocol, value in kind.published.items():
-        assert protocol in ("mammoth", "van_de_ven") and 10 < value < 100
+        assert protocol in class_incremental.PROTOCOLS and 10 < value < 100
     replace(kind(), **getattr(kind, "van_de_ven", {}))
 
 
@@ -384,6 +387,24 @@ def test_a_course_measures_what_a_parrot_knows():
     )
     # Told the task, what is not one of its classes cannot be answered: the first output of two.
     assert (told.accuracy > 0.3).all()
+
+
+def test_hindsight_is_what_happened_to_a_learner_who_loses_nothing():
+    stream = Stream(mammoth("digits"), 0)
+    keeps_all = METHODS["nearest_neighbour"](per_class=1000)
+    course = live(stream, keeps_all, np.random.default_rng(0))
+    np.testing.assert_array_equal(course.hindsight, course.accuracy)
+    numbers = course.metrics()
+    assert numbers["forgetting"] == numbers["forgetting_in_hindsight"] > 0
+    # Within a visit the first images of a new class may confuse more than all of them.
+    assert 0 < numbers["stability_gap_in_hindsight"] <= numbers["stability_gap"]
+    lost = live(stream, METHODS["none"](), np.random.default_rng(0)).metrics()
+    assert lost["forgetting_in_hindsight"] < lost["forgetting"] - 0.1
+    shared = live(
+        Stream(replace(mammoth("digits"), scenario="domain"), 0), NearestClassMean(),
+        np.random.default_rng(0), probe=0,
+    )  # fmt: skip
+    assert np.isnan(shared.metrics()["forgetting_in_hindsight"])
 
 
 def test_first_samples_are_so_many_of_each_class():

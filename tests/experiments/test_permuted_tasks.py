@@ -1,0 +1,61 @@
+"""Tasks whose pixels are permuted: late tasks find room, and early ones stay."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from experiments import permuted_tasks
+from experiments.continual.fast_memory import FastMemory
+from experiments.permuted_tasks import Config, Result
+from neurosim.continual import Shape
+from neurosim.errors import ConfigError
+from neurosim.streams import Batch
+
+
+def test_what_is_compared_are_the_ends():
+    learnt = np.array([[0.9, 0.8, 0.5, 0.7, 0.6, 0.4]])
+    end = np.array([[0.7, 0.7, 0.2, 0.9, 0.5, 0.4]])
+    measured = {"none": {"learnt": learnt, "end": end, "n_bytes": np.zeros(1)}}
+    got = Result(Config(n_tasks=6, ends=2, arms=("none",)), measured).metrics()
+    assert got["fall_none"] == pytest.approx(0.7 - 0.45)
+    assert got["late_none"] == pytest.approx(0.85 - 0.5)
+    assert got["forgetting_none"] == pytest.approx((0.2 + 0.1 + 0.3 - 0.2 + 0.1) / 5)
+    assert got["acc_none"] == pytest.approx(end.mean())
+
+
+@pytest.mark.compiled
+def test_a_small_memory_with_room_stays_above_one_without(monkeypatch):
+    arms = {
+        room: FastMemory(12_000, maps=False, room=room == "fast 100 kB")
+        for room in ("fast 100 kB", "no room 1000 kB")
+    }
+    monkeypatch.setattr(permuted_tasks, "ARMS", {**permuted_tasks.ARMS, **arms})
+    config = Config("digits", n_tasks=12, share=0.5, test=200, seeds=(0,), workers=1, ends=4)
+    result = permuted_tasks.run(
+        Config(**{**vars(config), "arms": ("fast 100 kB", "no room 1000 kB", "none")})
+    )
+    numbers = result.metrics()
+    assert numbers["acc_fast_100_kb"] > numbers["acc_none"] + 0.3
+    assert numbers["acc_fast_100_kb"] > numbers["acc_no_room_1000_kb"] + 0.02
+    assert numbers["last_learnt_fast_100_kb"] > numbers["last_learnt_no_room_1000_kb"] + 0.02
+    assert numbers["n_bytes_fast_100_kb"] <= 12_000 and numbers["n_bytes_none"] == 0
+    figure, axes = plt.subplots()
+    permuted_tasks.plot(result, axes)
+    assert len(axes.lines) == 4
+    plt.close(figure)
+
+
+def test_without_maps_the_pixels_drive_four_lamellae():
+    learner = FastMemory(20_000, maps=False).begin(Shape(64, 10, (8, 8)), np.random.default_rng(0))
+    assert learner.lamellae.n_lamellae == 4 and learner.lamellae.config.extent == 4
+    x = np.random.default_rng(1).random((5, 64)).astype(np.float32)
+    learner.observe(Batch(x, np.arange(5), 0))
+    np.testing.assert_array_equal(learner.maps.encode(x).reshape(5, 64), x)
+    assert learner.predict(x).argmax(axis=1).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_impossible_configurations_are_refused():
+    with pytest.raises(ConfigError, match="two tasks or more"):
+        Config(n_tasks=1)
+    with pytest.raises(ConfigError, match="did you mean fast 100 kB"):
+        Config(arms=("fast 100 kb",))
