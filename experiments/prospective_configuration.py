@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from experiments.childhood import DATA
 from experiments.comparison import check_names
-from experiments.prospective_protocols import FIGURES, Protocol, pretrained, protocol_of, trial
+from experiments.prospective_pretraining import AUTHORS_SEED, pretrained
+from experiments.prospective_protocols import FIGURES, Protocol, protocol_of, trial
 from neurosim.errors import ConfigError
 from neurosim.hdf5 import Arrays
 from neurosim.jobs import clear_jobs, pack_arrays, run_jobs, unpack_arrays
@@ -28,6 +29,8 @@ Point = tuple[str, float]
 
 RULES = ("PC", "BP")
 WITHIN = 0.015
+RISE = 0.01
+"""More than chance makes of two networks that know nothing."""
 PUBLISHED: dict[str, Any] = json.loads((DATA / "published" / "song_2024.json").read_text("utf-8"))[
     "figures"
 ]
@@ -196,7 +199,7 @@ def run(
     )  # fmt: skip
     weights: tuple[NDArray[np.float32], ...] = ()
     if "drift" in config.figures:
-        weights = tuple(work(pretrained, [(0,)])[0].values())
+        weights = tuple(work(pretrained, [(AUTHORS_SEED,)])[0].values())
     runs: dict[tuple[Point, str, float, int], Errors] = {}
     done: list[tuple[Any, ...]] = []
 
@@ -210,12 +213,19 @@ def run(
         found: list[Arrays] = work(trial, jobs)
         runs.update({k: f["errors"] for k, f in zip(missing, found, strict=True)})
 
+    searched = config.seeds[: config.n_search]
+
+    def mean(point: Point, rule: str, eta: float) -> float:
+        complete((point, rule, eta, s) for s in searched)
+        found = np.stack([runs[point, rule, eta, s] for s in searched])
+        return float(summary(_protocol(config, point), found).mean())
+
     errors, etas = {}, {}
     for point in points(config):
         protocol = _protocol(config, point)
-        searched = config.seeds[: config.n_search]
-        complete((point, r, eta, s) for r in RULES for eta in protocol.etas for s in searched)
-        best = {r: _best(runs, point, r, protocol, searched) for r in RULES}
+        if not protocol.downhill:
+            complete((point, r, eta, s) for r in RULES for eta in protocol.etas for s in searched)
+        best = {r: _best(protocol, partial(mean, point, r)) for r in RULES}
         complete((point, r, best[r], s) for r in RULES for s in config.seeds)
         for rule in RULES:
             name = point_key(*point, rule)
@@ -223,7 +233,7 @@ def run(
             errors[name] = np.stack([runs[point, rule, best[rule], s] for s in config.seeds])
     if shelf is not None:
         clear_jobs(trial, done, shelf)
-        clear_jobs(pretrained, [(0,)], shelf)
+        clear_jobs(pretrained, [(AUTHORS_SEED,)], shelf)
     if recorder is not None:
         for name, values in errors.items():
             recorder.store(name, values, "", ("seed", "iteration", "test"))
@@ -231,20 +241,14 @@ def run(
     return Result(config, errors, etas)
 
 
-def _best(
-    runs: dict[tuple[Point, str, float, int], Errors],
-    point: Point,
-    rule: str,
-    protocol: Protocol,
-    seeds: tuple[int, ...],
-) -> float:
-    """Return the learning rate of the least error, averaged over the seeds of the search."""
-
-    def mean(eta: float) -> float:
-        found = np.stack([runs[point, rule, eta, seed] for seed in seeds])
-        return float(summary(protocol, found).mean())
-
-    return min(protocol.etas, key=mean)
+def _best(protocol: Protocol, mean: Callable[[float], float]) -> float:
+    """Return the learning rate of the least error; downhill, of those before the first rise."""
+    errors: dict[float, float] = {}
+    for eta in protocol.etas:
+        errors[eta] = mean(eta)
+        if protocol.downhill and errors[eta] > min(errors.values()) + RISE:
+            break
+    return min(errors, key=errors.__getitem__)
 
 
 def plot(result: Result, axes: Axes) -> None:

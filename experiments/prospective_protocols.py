@@ -55,6 +55,9 @@ class Protocol:
         "mean" or "min": of the test errors.
     etas : tuple of float
         Learning rates that were searched, of the error summed over a batch.
+    downhill : bool
+        Try them from the first on only until the error rises: a grid of all depths holds far more
+        rates than a depth has use for.
     """
 
     figure: str
@@ -72,6 +75,7 @@ class Protocol:
     n_batches: int = 0
     summary: str = "mean"
     etas: tuple[float, ...] = (0.01,)
+    downhill: bool = False
 
 
 ONE_BY_ONE = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
@@ -92,7 +96,7 @@ FIGURES = {
     "depth": Protocol(
         "depth", batch=60, per_class=60, n_hidden=64, activation="leaky_relu",
         initial="xavier_normal", n_steps=128,
-        etas=(0.0005, 0.001, 0.005, 0.01),
+        etas=(0.1, 0.05, 0.01, 0.005, 0.001, 0.0005, 0.0001, 0.00005), downhill=True,
     ),
 }  # fmt: skip
 # The grids of the authors' configuration files, and of their figure for the data's size.
@@ -354,24 +358,6 @@ def trial(
             break
         errors[iteration] = [scholar.error(test) for test in turn.tests]
     return {"errors": errors}
-
-
-def pretrained(seed: int, n_epochs: int = 64) -> Arrays:
-    """Return weights ``layer/0``.. of a network that knows the ten classes, for the drift.
-
-    As the authors do: backpropagation, 6,000 images of a class, batches of 60, eta 0.01.
-    """
-    protocol = replace(FIGURES["drift"], figure="data_size", batch=60, per_class=6000)
-    streams = Streams(seed)
-    scholar, learner = Scholar(protocol, streams), learner_of(protocol, "BP", 0.01)
-    memory = learner.begin(scholar.network, streams.generator("prospective/learner"))
-    samples = draw("train", protocol.per_class, streams.generator("prospective/data"), low=-1.0)
-    order = streams.generator("prospective/order")
-    for _ in range(n_epochs):
-        for chosen in batches(len(samples.images), protocol.batch, order):
-            x, y = samples.images[chosen], samples.targets[chosen]
-            learner.step(scholar.network, memory, x, y, len(chosen) / protocol.batch)
-    return {f"layer/{k}": w for k, w in enumerate(scholar.network.weights)}
 
 
 def _n_tests(protocol: Protocol) -> int:
