@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from neurosim.recorder import Recorder
 
 Errors = NDArray[np.float64]
 Point = tuple[str, float]
+Job = tuple[Protocol, str, float, int]
 
 RULES = ("PC", "BP")
 WITHIN = 0.015
@@ -77,7 +78,9 @@ class Config:
         The first so many seeds run at every learning rate of the point's grid, the same grid for
         both rules; the best by their mean is the point's.
     n_iterations : int
-        Less than the paper's, for a trial or for a long drift; 0 for the paper's.
+        Less than the paper's, for a trial; 0 for the paper's.
+    search_iterations : int
+        Less in the search of the learning rate, for a long drift; 0 for `n_iterations`.
     workers : int
         Processes at a time; 0 for one a processor.
     """
@@ -87,6 +90,7 @@ class Config:
     seeds: tuple[int, ...] = tuple(range(10))
     n_search: int = 1
     n_iterations: int = 0
+    search_iterations: int = 0
     workers: int = 0
 
     def __post_init__(self) -> None:
@@ -95,10 +99,11 @@ class Config:
             raise ConfigError.expected(
                 self, "n_search", f"1 to {len(self.seeds)} seeds", self.n_search, "take 1"
             )
-        if self.n_iterations < 0:
-            raise ConfigError.expected(
-                self, "n_iterations", "0 or more", self.n_iterations, "take 0, the paper's"
-            )
+        for field in ("n_iterations", "search_iterations"):
+            if getattr(self, field) < 0:
+                raise ConfigError.expected(
+                    self, field, "0 or more", getattr(self, field), "take 0, the paper's"
+                )
 
 
 @dataclass(frozen=True)
@@ -164,13 +169,12 @@ def points(config: Config) -> list[Point]:
     return [(f, s) for f in config.figures for s in settings_of(config, f)]
 
 
-def _protocol(config: Config, point: Point) -> Protocol:
+def _protocol(config: Config, point: Point, searching: bool = False) -> Protocol:
     protocol = protocol_of(*point)
     if point[0] == "learning_rate":
         protocol = replace(protocol, etas=(point[1],))
-    if config.n_iterations:
-        protocol = replace(protocol, n_iterations=config.n_iterations)
-    return protocol
+    n = (config.search_iterations if searching else 0) or config.n_iterations
+    return replace(protocol, n_iterations=n) if n else protocol
 
 
 def run(
@@ -200,39 +204,34 @@ def run(
     weights: tuple[NDArray[np.float32], ...] = ()
     if "drift" in config.figures:
         weights = tuple(work(pretrained, [(AUTHORS_SEED,)])[0].values())
-    runs: dict[tuple[Point, str, float, int], Errors] = {}
-    done: list[tuple[Any, ...]] = []
+    runs: dict[Job, Errors] = {}
 
-    def complete(wanted: Iterable[tuple[Point, str, float, int]]) -> None:
+    def complete(wanted: list[Job]) -> list[Errors]:
         missing = [each for each in wanted if each not in runs]
-        jobs = [
-            (_protocol(config, p), rule, eta, seed, weights if p[0] == "drift" else ())
-            for p, rule, eta, seed in missing
-        ]
-        done.extend(jobs)
-        found: list[Arrays] = work(trial, jobs)
-        runs.update({k: f["errors"] for k, f in zip(missing, found, strict=True)})
+        found: list[Arrays] = work(trial, [(*job, weights) for job in missing])
+        runs.update({job: f["errors"] for job, f in zip(missing, found, strict=True)})
+        return [runs[job] for job in wanted]
 
-    searched = config.seeds[: config.n_search]
-
-    def mean(point: Point, rule: str, eta: float) -> float:
-        complete((point, rule, eta, s) for s in searched)
-        found = np.stack([runs[point, rule, eta, s] for s in searched])
-        return float(summary(_protocol(config, point), found).mean())
+    def mean(protocol: Protocol, rule: str, eta: float) -> float:
+        found = complete([(protocol, rule, eta, s) for s in config.seeds[: config.n_search]])
+        return float(summary(protocol, np.stack(found)).mean())
 
     errors, etas = {}, {}
     for point in points(config):
-        protocol = _protocol(config, point)
-        if not protocol.downhill:
-            complete((point, r, eta, s) for r in RULES for eta in protocol.etas for s in searched)
-        best = {r: _best(protocol, partial(mean, point, r)) for r in RULES}
-        complete((point, r, best[r], s) for r in RULES for s in config.seeds)
+        protocol, tried = _protocol(config, point), _protocol(config, point, searching=True)
+        if not tried.downhill:
+            seeds = config.seeds[: config.n_search]
+            complete([(tried, r, eta, s) for r in RULES for eta in tried.etas for s in seeds])
+        best = {r: _best(tried, partial(mean, tried, r)) for r in RULES}
+        complete([(protocol, r, best[r], s) for r in RULES for s in config.seeds])
         for rule in RULES:
             name = point_key(*point, rule)
             etas[name] = best[rule]
-            errors[name] = np.stack([runs[point, rule, best[rule], s] for s in config.seeds])
+            errors[name] = np.stack(
+                complete([(protocol, rule, best[rule], s) for s in config.seeds])
+            )
     if shelf is not None:
-        clear_jobs(trial, done, shelf)
+        clear_jobs(trial, [(*job, weights) for job in runs], shelf)
         clear_jobs(pretrained, [(AUTHORS_SEED,)], shelf)
     if recorder is not None:
         for name, values in errors.items():

@@ -330,7 +330,7 @@ def trial(
     eta : float
     seed : int
     weights : sequence of (n_post, n_pre) float32
-        To begin with.
+        With which the drift begins.
 
     Returns
     -------
@@ -339,7 +339,7 @@ def trial(
         knows nothing: nine wrong answers of ten.
     """
     streams = Streams(seed)
-    scholar = Scholar(protocol, streams, weights)
+    scholar = Scholar(protocol, streams, weights if protocol.figure == "drift" else ())
     network, learner = scholar.network, learner_of(protocol, rule, eta)
     memory = learner.begin(network, streams.generator("prospective/learner"))
     order = streams.generator("prospective/order")
