@@ -79,8 +79,6 @@ class Config:
         both rules; the best by their mean is the point's.
     n_iterations : int
         Less than the paper's, for a trial; 0 for the paper's.
-    search_iterations : int
-        Less in the search of the learning rate, for a long drift; 0 for `n_iterations`.
     workers : int
         Processes at a time; 0 for one a processor.
     """
@@ -90,7 +88,6 @@ class Config:
     seeds: tuple[int, ...] = tuple(range(10))
     n_search: int = 1
     n_iterations: int = 0
-    search_iterations: int = 0
     workers: int = 0
 
     def __post_init__(self) -> None:
@@ -99,11 +96,10 @@ class Config:
             raise ConfigError.expected(
                 self, "n_search", f"1 to {len(self.seeds)} seeds", self.n_search, "take 1"
             )
-        for field in ("n_iterations", "search_iterations"):
-            if getattr(self, field) < 0:
-                raise ConfigError.expected(
-                    self, field, "0 or more", getattr(self, field), "take 0, the paper's"
-                )
+        if self.n_iterations < 0:
+            raise ConfigError.expected(
+                self, "n_iterations", "0 or more", self.n_iterations, "take 0, the paper's"
+            )
 
 
 @dataclass(frozen=True)
@@ -169,12 +165,13 @@ def points(config: Config) -> list[Point]:
     return [(f, s) for f in config.figures for s in settings_of(config, f)]
 
 
-def _protocol(config: Config, point: Point, searching: bool = False) -> Protocol:
+def _protocol(config: Config, point: Point) -> Protocol:
     protocol = protocol_of(*point)
     if point[0] == "learning_rate":
         protocol = replace(protocol, etas=(point[1],))
-    n = (config.search_iterations if searching else 0) or config.n_iterations
-    return replace(protocol, n_iterations=n) if n else protocol
+    if config.n_iterations:
+        protocol = replace(protocol, n_iterations=config.n_iterations)
+    return protocol
 
 
 def run(
@@ -218,11 +215,11 @@ def run(
 
     errors, etas = {}, {}
     for point in points(config):
-        protocol, tried = _protocol(config, point), _protocol(config, point, searching=True)
-        if not tried.downhill:
+        protocol = _protocol(config, point)
+        if not protocol.downhill:
             seeds = config.seeds[: config.n_search]
-            complete([(tried, r, eta, s) for r in RULES for eta in tried.etas for s in seeds])
-        best = {r: _best(tried, partial(mean, tried, r)) for r in RULES}
+            complete([(protocol, r, eta, s) for r in RULES for eta in protocol.etas for s in seeds])
+        best = {r: _best(protocol, partial(mean, protocol, r)) for r in RULES}
         complete([(protocol, r, best[r], s) for r in RULES for s in config.seeds])
         for rule in RULES:
             name = point_key(*point, rule)

@@ -10,7 +10,7 @@ from torch import nn
 from experiments import prospective_protocols as protocols
 from neurosim.hdf5 import Arrays
 
-AUTHORS_SEED = 1482555873
+AUTHORS_SEED = protocols.AUTHORS_SEEDS[0]
 """Of the configuration that made their checkpoint."""
 ETA, BATCH, N_HIDDEN = 0.01, 60, 32
 

@@ -108,6 +108,12 @@ _ETAS_OF_BATCH = {
     64: (0.001, 0.0025, 0.005, 0.0075, 0.01),
 }
 _ETAS_OF_SIZE = (0.001, 0.0025, 0.005, 0.0075)
+AUTHORS_SEEDS = (
+    1482555873, 698841058, 2283198659, 1855152618, 2444264003, 4191194675, 2563230118, 2508066235,
+    690101352, 1489128536, 193493729, 3247095100, 2569134589, 3859394752, 3982413761, 2889788203,
+    3507183834, 1288605031, 1603403502, 4110491292, 3228301166,
+)  # fmt: skip
+"""Of their configuration files: the first three of every figure, all of the continual task's."""
 DRIFT_EVERY = 64
 TURN = 4
 """Iterations of one task before the other has its turn."""
@@ -198,9 +204,9 @@ def turns(protocol: Protocol, streams: Streams) -> Iterator[Turn]:
     """Yield what is learnt and tested, iteration by iteration, without end."""
     rng = streams.generator("prospective/data")
     if protocol.figure == "drift":
-        yield from _drifting(protocol, rng)
+        yield from _drifting(protocol, rng, label_shuffles(streams))
     elif protocol.figure == "continual":
-        yield from _taking_turns(protocol, rng)
+        yield from _taking_turns(protocol, rng, label_shuffles(streams))
     else:
         training = draw("train", protocol.per_class, rng)
         tests = [draw("test", protocol.test_per_class, rng)]
@@ -208,23 +214,40 @@ def turns(protocol: Protocol, streams: Streams) -> Iterator[Turn]:
             yield Turn(training, tests)
 
 
-def _drifting(protocol: Protocol, rng: np.random.Generator) -> Iterator[Turn]:
+def label_shuffles(streams: Streams) -> np.random.RandomState:
+    """Return the generator that shuffles labels: of the first 21 seeds, that of the authors' runs.
+
+    Which classes share an answer, or change it, makes one run much harder than another: with
+    NumPy's old generator and their seeds the labels are those of the published curves.
+    """
+    if streams.seed < len(AUTHORS_SEEDS):
+        return np.random.RandomState(AUTHORS_SEEDS[streams.seed])
+    return np.random.RandomState(streams.seed_for("prospective/labels") % 2**32)
+
+
+def _drifting(
+    protocol: Protocol, rng: np.random.Generator, labels: np.random.RandomState
+) -> Iterator[Turn]:
     answers = np.arange(N_CLASSES)
     iteration = 0
     training = draw("train", protocol.per_class, rng, answers=answers, low=-1.0)
     while True:
         learnt = training
         if iteration % DRIFT_EVERY == 0:  # The authors change labels after an epoch, before a test.
-            answers = np.concatenate([np.arange(5), 5 + rng.permutation(5)])
+            for _ in range(-(-len(learnt.labels) // protocol.batch)):  # Once a batch, there.
+                answers = np.arange(N_CLASSES)
+                labels.shuffle(answers[5:])
             training = draw("train", protocol.per_class, rng, answers=answers, low=-1.0)
             tests = [draw("test", protocol.test_per_class, rng, answers=answers, low=-1.0)]
         yield Turn(learnt, tests)
         iteration += 1
 
 
-def _taking_turns(protocol: Protocol, rng: np.random.Generator) -> Iterator[Turn]:
+def _taking_turns(
+    protocol: Protocol, rng: np.random.Generator, labels: np.random.RandomState
+) -> Iterator[Turn]:
     half = N_CLASSES // N_TASKS
-    answers = rng.permutation(N_CLASSES) % half  # Classes of a task may share an answer, as there.
+    answers = labels.permutation(N_CLASSES) % half  # As there, classes may share one.
     parts = [range(half * k, half * (k + 1)) for k in range(N_TASKS)]
     training = [draw("train", protocol.per_class, rng, part, answers) for part in parts]
     tests = [draw("test", protocol.test_per_class, rng, part, answers) for part in parts]

@@ -136,6 +136,24 @@ def test_two_tasks_take_turns_and_share_answers(fashion):
     assert learnt == [True] * 4 + [False] * 4 + [True] * 4 + [False] * 4
 
 
+def test_labels_are_those_of_the_authors_runs(fashion):
+    shuffled = np.arange(10)
+    np.random.RandomState(2283198659).shuffle(shuffled)  # Their third seed.
+    turn = next(protocols.turns(protocols.FIGURES["continual"], Streams(2)))
+    for test in turn.tests:
+        classes = test.images[:, :10].argmax(axis=1)
+        np.testing.assert_array_equal(test.labels, shuffled[classes] % 5)
+    their = np.random.RandomState(698841058)
+    for _ in range(7):  # 50 images are seven batches of eight, and each shuffles anew.
+        targets = np.arange(10)
+        their.shuffle(targets[5:])
+    drift = replace(protocols.FIGURES["drift"], per_class=5, batch=8)
+    test = next(protocols.turns(drift, Streams(1))).tests[0]
+    np.testing.assert_array_equal(test.labels, targets[test.images[:, :10].argmax(axis=1)])
+    others = [protocols.label_shuffles(Streams(seed)).permutation(10) for seed in (21, 22)]
+    assert (others[0] != others[1]).any()
+
+
 def test_the_last_output_of_the_continual_task_never_learns(fashion):
     protocol = replace(protocols.FIGURES["continual"], n_iterations=1, batch=50, per_class=10)
     scholar = protocols.Scholar(protocol, Streams(0))
@@ -174,8 +192,8 @@ def test_an_unknown_figure_is_refused():
         prospective_configuration.Config(figures=("deth",))
     with pytest.raises(ConfigError, match="n_search"):
         prospective_configuration.Config(n_search=0)
-    with pytest.raises(ConfigError, match="search_iterations"):
-        prospective_configuration.Config(search_iterations=-1)
+    with pytest.raises(ConfigError, match="n_iterations"):
+        prospective_configuration.Config(n_iterations=-1)
 
 
 def test_fashion_mnist_is_looked_for(monkeypatch, tmp_path):
