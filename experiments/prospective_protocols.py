@@ -96,7 +96,10 @@ FIGURES = {
     "depth": Protocol(
         "depth", batch=60, per_class=60, n_hidden=64, activation="leaky_relu",
         initial="xavier_normal", n_steps=128,
-        etas=(0.1, 0.05, 0.01, 0.005, 0.001, 0.0005, 0.0001, 0.00005), downhill=True,
+        etas=(
+            5.0, 1.0, 0.5, 0.1, 0.05, 0.01, 0.005, 0.001, 0.0005, 0.0001, 0.00005, 0.00001,
+            0.000005,
+        ), downhill=True,
     ),
 }  # fmt: skip
 # The grids of the authors' configuration files, and of their figure for the data's size.
