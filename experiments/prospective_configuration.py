@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from experiments.childhood import DATA
 from experiments.comparison import check_names
-from experiments.prospective_protocols import FIGURES, Protocol, pretrained, protocol_of, trial
+from experiments.prospective_pretraining import AUTHORS_SEED, pretrained
+from experiments.prospective_protocols import FIGURES, Protocol, protocol_of, trial
 from neurosim.errors import ConfigError
 from neurosim.hdf5 import Arrays
 from neurosim.jobs import clear_jobs, pack_arrays, run_jobs, unpack_arrays
@@ -25,9 +26,12 @@ from neurosim.recorder import Recorder
 
 Errors = NDArray[np.float64]
 Point = tuple[str, float]
+Job = tuple[Protocol, str, float, int]
 
 RULES = ("PC", "BP")
 WITHIN = 0.015
+RISE = 0.01
+"""More than chance makes of two networks that know nothing."""
 PUBLISHED: dict[str, Any] = json.loads((DATA / "published" / "song_2024.json").read_text("utf-8"))[
     "figures"
 ]
@@ -74,7 +78,7 @@ class Config:
         The first so many seeds run at every learning rate of the point's grid, the same grid for
         both rules; the best by their mean is the point's.
     n_iterations : int
-        Less than the paper's, for a trial or for a long drift; 0 for the paper's.
+        Less than the paper's, for a trial; 0 for the paper's.
     workers : int
         Processes at a time; 0 for one a processor.
     """
@@ -196,34 +200,36 @@ def run(
     )  # fmt: skip
     weights: tuple[NDArray[np.float32], ...] = ()
     if "drift" in config.figures:
-        weights = tuple(work(pretrained, [(0,)])[0].values())
-    runs: dict[tuple[Point, str, float, int], Errors] = {}
-    done: list[tuple[Any, ...]] = []
+        weights = tuple(work(pretrained, [(AUTHORS_SEED,)])[0].values())
+    runs: dict[Job, Errors] = {}
 
-    def complete(wanted: Iterable[tuple[Point, str, float, int]]) -> None:
+    def complete(wanted: list[Job]) -> list[Errors]:
         missing = [each for each in wanted if each not in runs]
-        jobs = [
-            (_protocol(config, p), rule, eta, seed, weights if p[0] == "drift" else ())
-            for p, rule, eta, seed in missing
-        ]
-        done.extend(jobs)
-        found: list[Arrays] = work(trial, jobs)
-        runs.update({k: f["errors"] for k, f in zip(missing, found, strict=True)})
+        found: list[Arrays] = work(trial, [(*job, weights) for job in missing])
+        runs.update({job: f["errors"] for job, f in zip(missing, found, strict=True)})
+        return [runs[job] for job in wanted]
+
+    def mean(protocol: Protocol, rule: str, eta: float) -> float:
+        found = complete([(protocol, rule, eta, s) for s in config.seeds[: config.n_search]])
+        return float(summary(protocol, np.stack(found)).mean())
 
     errors, etas = {}, {}
     for point in points(config):
         protocol = _protocol(config, point)
-        searched = config.seeds[: config.n_search]
-        complete((point, r, eta, s) for r in RULES for eta in protocol.etas for s in searched)
-        best = {r: _best(runs, point, r, protocol, searched) for r in RULES}
-        complete((point, r, best[r], s) for r in RULES for s in config.seeds)
+        if not protocol.downhill:
+            seeds = config.seeds[: config.n_search]
+            complete([(protocol, r, eta, s) for r in RULES for eta in protocol.etas for s in seeds])
+        best = {r: _best(protocol, partial(mean, protocol, r)) for r in RULES}
+        complete([(protocol, r, best[r], s) for r in RULES for s in config.seeds])
         for rule in RULES:
             name = point_key(*point, rule)
             etas[name] = best[rule]
-            errors[name] = np.stack([runs[point, rule, best[rule], s] for s in config.seeds])
+            errors[name] = np.stack(
+                complete([(protocol, rule, best[rule], s) for s in config.seeds])
+            )
     if shelf is not None:
-        clear_jobs(trial, done, shelf)
-        clear_jobs(pretrained, [(0,)], shelf)
+        clear_jobs(trial, [(*job, weights) for job in runs], shelf)
+        clear_jobs(pretrained, [(AUTHORS_SEED,)], shelf)
     if recorder is not None:
         for name, values in errors.items():
             recorder.store(name, values, "", ("seed", "iteration", "test"))
@@ -231,20 +237,14 @@ def run(
     return Result(config, errors, etas)
 
 
-def _best(
-    runs: dict[tuple[Point, str, float, int], Errors],
-    point: Point,
-    rule: str,
-    protocol: Protocol,
-    seeds: tuple[int, ...],
-) -> float:
-    """Return the learning rate of the least error, averaged over the seeds of the search."""
-
-    def mean(eta: float) -> float:
-        found = np.stack([runs[point, rule, eta, seed] for seed in seeds])
-        return float(summary(protocol, found).mean())
-
-    return min(protocol.etas, key=mean)
+def _best(protocol: Protocol, mean: Callable[[float], float]) -> float:
+    """Return the learning rate of the least error; downhill, of those before the first rise."""
+    errors: dict[float, float] = {}
+    for eta in protocol.etas:
+        errors[eta] = mean(eta)
+        if protocol.downhill and errors[eta] > min(errors.values()) + RISE:
+            break
+    return min(errors, key=errors.__getitem__)
 
 
 def plot(result: Result, axes: Axes) -> None:

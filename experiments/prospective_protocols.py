@@ -55,6 +55,9 @@ class Protocol:
         "mean" or "min": of the test errors.
     etas : tuple of float
         Learning rates that were searched, of the error summed over a batch.
+    downhill : bool
+        Try them from the first on only until the error rises: a grid of all depths holds far more
+        rates than a depth has use for.
     """
 
     figure: str
@@ -72,6 +75,7 @@ class Protocol:
     n_batches: int = 0
     summary: str = "mean"
     etas: tuple[float, ...] = (0.01,)
+    downhill: bool = False
 
 
 ONE_BY_ONE = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
@@ -92,7 +96,10 @@ FIGURES = {
     "depth": Protocol(
         "depth", batch=60, per_class=60, n_hidden=64, activation="leaky_relu",
         initial="xavier_normal", n_steps=128,
-        etas=(0.0005, 0.001, 0.005, 0.01),
+        etas=(
+            5.0, 1.0, 0.5, 0.1, 0.05, 0.01, 0.005, 0.001, 0.0005, 0.0001, 0.00005, 0.00001,
+            0.000005,
+        ), downhill=True,
     ),
 }  # fmt: skip
 # The grids of the authors' configuration files, and of their figure for the data's size.
@@ -104,6 +111,12 @@ _ETAS_OF_BATCH = {
     64: (0.001, 0.0025, 0.005, 0.0075, 0.01),
 }
 _ETAS_OF_SIZE = (0.001, 0.0025, 0.005, 0.0075)
+AUTHORS_SEEDS = (
+    1482555873, 698841058, 2283198659, 1855152618, 2444264003, 4191194675, 2563230118, 2508066235,
+    690101352, 1489128536, 193493729, 3247095100, 2569134589, 3859394752, 3982413761, 2889788203,
+    3507183834, 1288605031, 1603403502, 4110491292, 3228301166,
+)  # fmt: skip
+"""Of their configuration files: the first three of every figure, all of the continual task's."""
 DRIFT_EVERY = 64
 TURN = 4
 """Iterations of one task before the other has its turn."""
@@ -194,9 +207,9 @@ def turns(protocol: Protocol, streams: Streams) -> Iterator[Turn]:
     """Yield what is learnt and tested, iteration by iteration, without end."""
     rng = streams.generator("prospective/data")
     if protocol.figure == "drift":
-        yield from _drifting(protocol, rng)
+        yield from _drifting(protocol, rng, label_shuffles(streams))
     elif protocol.figure == "continual":
-        yield from _taking_turns(protocol, rng)
+        yield from _taking_turns(protocol, rng, label_shuffles(streams))
     else:
         training = draw("train", protocol.per_class, rng)
         tests = [draw("test", protocol.test_per_class, rng)]
@@ -204,23 +217,40 @@ def turns(protocol: Protocol, streams: Streams) -> Iterator[Turn]:
             yield Turn(training, tests)
 
 
-def _drifting(protocol: Protocol, rng: np.random.Generator) -> Iterator[Turn]:
+def label_shuffles(streams: Streams) -> np.random.RandomState:
+    """Return the generator that shuffles labels: of the first 21 seeds, that of the authors' runs.
+
+    Which classes share an answer, or change it, makes one run much harder than another: with
+    NumPy's old generator and their seeds the labels are those of the published curves.
+    """
+    if streams.seed < len(AUTHORS_SEEDS):
+        return np.random.RandomState(AUTHORS_SEEDS[streams.seed])
+    return np.random.RandomState(streams.seed_for("prospective/labels") % 2**32)
+
+
+def _drifting(
+    protocol: Protocol, rng: np.random.Generator, labels: np.random.RandomState
+) -> Iterator[Turn]:
     answers = np.arange(N_CLASSES)
     iteration = 0
     training = draw("train", protocol.per_class, rng, answers=answers, low=-1.0)
     while True:
         learnt = training
         if iteration % DRIFT_EVERY == 0:  # The authors change labels after an epoch, before a test.
-            answers = np.concatenate([np.arange(5), 5 + rng.permutation(5)])
+            for _ in range(-(-len(learnt.labels) // protocol.batch)):  # Once a batch, there.
+                answers = np.arange(N_CLASSES)
+                labels.shuffle(answers[5:])
             training = draw("train", protocol.per_class, rng, answers=answers, low=-1.0)
             tests = [draw("test", protocol.test_per_class, rng, answers=answers, low=-1.0)]
         yield Turn(learnt, tests)
         iteration += 1
 
 
-def _taking_turns(protocol: Protocol, rng: np.random.Generator) -> Iterator[Turn]:
+def _taking_turns(
+    protocol: Protocol, rng: np.random.Generator, labels: np.random.RandomState
+) -> Iterator[Turn]:
     half = N_CLASSES // N_TASKS
-    answers = rng.permutation(N_CLASSES) % half  # Classes of a task may share an answer, as there.
+    answers = labels.permutation(N_CLASSES) % half  # As there, classes may share one.
     parts = [range(half * k, half * (k + 1)) for k in range(N_TASKS)]
     training = [draw("train", protocol.per_class, rng, part, answers) for part in parts]
     tests = [draw("test", protocol.test_per_class, rng, part, answers) for part in parts]
@@ -326,7 +356,7 @@ def trial(
     eta : float
     seed : int
     weights : sequence of (n_post, n_pre) float32
-        To begin with.
+        With which the drift begins.
 
     Returns
     -------
@@ -335,7 +365,7 @@ def trial(
         knows nothing: nine wrong answers of ten.
     """
     streams = Streams(seed)
-    scholar = Scholar(protocol, streams, weights)
+    scholar = Scholar(protocol, streams, weights if protocol.figure == "drift" else ())
     network, learner = scholar.network, learner_of(protocol, rule, eta)
     memory = learner.begin(network, streams.generator("prospective/learner"))
     order = streams.generator("prospective/order")
@@ -354,24 +384,6 @@ def trial(
             break
         errors[iteration] = [scholar.error(test) for test in turn.tests]
     return {"errors": errors}
-
-
-def pretrained(seed: int, n_epochs: int = 64) -> Arrays:
-    """Return weights ``layer/0``.. of a network that knows the ten classes, for the drift.
-
-    As the authors do: backpropagation, 6,000 images of a class, batches of 60, eta 0.01.
-    """
-    protocol = replace(FIGURES["drift"], figure="data_size", batch=60, per_class=6000)
-    streams = Streams(seed)
-    scholar, learner = Scholar(protocol, streams), learner_of(protocol, "BP", 0.01)
-    memory = learner.begin(scholar.network, streams.generator("prospective/learner"))
-    samples = draw("train", protocol.per_class, streams.generator("prospective/data"), low=-1.0)
-    order = streams.generator("prospective/order")
-    for _ in range(n_epochs):
-        for chosen in batches(len(samples.images), protocol.batch, order):
-            x, y = samples.images[chosen], samples.targets[chosen]
-            learner.step(scholar.network, memory, x, y, len(chosen) / protocol.batch)
-    return {f"layer/{k}": w for k, w in enumerate(scholar.network.weights)}
 
 
 def _n_tests(protocol: Protocol) -> int:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from circuits.visual_hierarchy import VisualHierarchyConfig
 from experiments import completion_of_images, end_stopping, prospective_configuration
+from experiments import prospective_pretraining as pretraining
 from experiments import prospective_protocols as protocols
 from neurosim.errors import ConfigError, InputError
 from neurosim.gabor import Gabor
@@ -63,10 +64,95 @@ def test_labels_drift_in_half_of_the_classes_and_before_the_test(fashion):
     assert set(np.unique(seen[0].tests[0].targets)) == {-1.0, 1.0}
 
 
+def test_pretraining_draws_what_torch_draws_in_the_order_of_the_authors_code(fashion):
+    torch = pytest.importorskip("torch")
+    from torch.utils.data import DataLoader, TensorDataset
+
+    draws, seed = pretraining.Draws(7), 7
+    images, labels = draws.subset("train")
+    n_tests = len(draws.subset("test")[1])
+    network = draws.network()
+    orders = [draws.order(len(labels)), draws.order(n_tests), draws.order(len(labels))]
+    assert len(labels) == n_tests == 10 * 29  # One image of each class is left out.
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        all_labels = torch.from_numpy(protocols.fashion("train")[1])
+        firsts = []
+        for part in ("train", "test"):
+            for k in range(10):
+                of_class = (all_labels == k).nonzero().squeeze(1)
+                kept = of_class[torch.randperm(len(of_class))[:-1]].sort().values
+                firsts.append((part, kept))
+        theirs = torch.cat([kept for part, kept in firsts if part == "train"])
+        layers = [torch.nn.Linear(n, m, bias=False) for n, m in ((784, 32), (32, 32), (32, 10))]
+        for layer in layers:
+            torch.nn.init.xavier_uniform_(layer.weight, gain=1)
+        # One loader an epoch of training or testing, as the authors have them.
+        loaders = [DataLoader(TensorDataset(torch.arange(290)), 60, shuffle=True) for _ in range(3)]
+        their_orders = [torch.cat([batch for (batch,) in loader]) for loader in loaders]
+    np.testing.assert_array_equal(images, protocols.fashion("train")[0][theirs])
+    for mine, layer in zip(list(network)[::2], layers, strict=True):
+        np.testing.assert_array_equal(mine.weight.detach(), layer.weight.detach())
+    for mine, order in zip(orders, their_orders, strict=True):
+        np.testing.assert_array_equal(mine, order)
+
+
+def test_pretraining_moves_weights_from_the_drawn_ones_and_counts_living_units(fashion):
+    one, again = (pretraining.pretrained(3, n_epochs=1) for _ in range(2))
+    for name, weights in one.items():
+        np.testing.assert_array_equal(weights, again[name])
+    drawn = pretraining.Draws(3)
+    for part in ("train", "test"):
+        drawn.subset(part)
+    assert np.abs(one["layer/0"] - drawn.network()[0].weight.detach().numpy()).max() > 1e-3
+    dead = np.zeros((32, 784), np.float32)
+    alive = dead.copy()
+    alive[:5, :10] = 10 * np.eye(10, dtype=np.float32)[:5]
+    second = np.zeros((32, 32), np.float32)
+    second[0, 0], second[0, 31] = 12, -20  # The last unit below always answers a half.
+    assert pretraining.n_alive((dead, second)) == (0, 0)
+    assert pretraining.n_alive((alive, second)) == (5, 1)
+
+
+def test_the_search_goes_downhill_until_the_error_rises():
+    protocol = protocols.protocol_of("depth", 4)
+    assert protocol.downhill and list(protocol.etas) == sorted(protocol.etas, reverse=True)
+    found = (0.9, 0.899, 0.3, 0.305, 0.4, *(0.1,) * (len(protocol.etas) - 5))
+    errors = dict(zip(protocol.etas, found, strict=True))
+    asked = []
+
+    def error(eta):
+        asked.append(eta)
+        return errors[eta]
+
+    assert prospective_configuration._best(protocol, error) == protocol.etas[2]
+    assert asked == list(protocol.etas[:5])  # 0.305 is no rise, 0.4 is.
+    whole = replace(protocol, downhill=False)
+    assert prospective_configuration._best(whole, error) == protocol.etas[5]
+
+
 def test_two_tasks_take_turns_and_share_answers(fashion):
     turns = protocols.turns(protocols.FIGURES["continual"], Streams(0))
     learnt = [next(turns).training.images[:, :10].argmax(axis=1).max() < 5 for _ in range(16)]
     assert learnt == [True] * 4 + [False] * 4 + [True] * 4 + [False] * 4
+
+
+def test_labels_are_those_of_the_authors_runs(fashion):
+    shuffled = np.arange(10)
+    np.random.RandomState(2283198659).shuffle(shuffled)  # Their third seed.
+    turn = next(protocols.turns(protocols.FIGURES["continual"], Streams(2)))
+    for test in turn.tests:
+        classes = test.images[:, :10].argmax(axis=1)
+        np.testing.assert_array_equal(test.labels, shuffled[classes] % 5)
+    their = np.random.RandomState(698841058)
+    for _ in range(7):  # 50 images are seven batches of eight, and each shuffles anew.
+        targets = np.arange(10)
+        their.shuffle(targets[5:])
+    drift = replace(protocols.FIGURES["drift"], per_class=5, batch=8)
+    test = next(protocols.turns(drift, Streams(1))).tests[0]
+    np.testing.assert_array_equal(test.labels, targets[test.images[:, :10].argmax(axis=1)])
+    others = [protocols.label_shuffles(Streams(seed)).permutation(10) for seed in (21, 22)]
+    assert (others[0] != others[1]).any()
 
 
 def test_the_last_output_of_the_continual_task_never_learns(fashion):
@@ -107,6 +193,8 @@ def test_an_unknown_figure_is_refused():
         prospective_configuration.Config(figures=("deth",))
     with pytest.raises(ConfigError, match="n_search"):
         prospective_configuration.Config(n_search=0)
+    with pytest.raises(ConfigError, match="n_iterations"):
+        prospective_configuration.Config(n_iterations=-1)
 
 
 def test_fashion_mnist_is_looked_for(monkeypatch, tmp_path):
