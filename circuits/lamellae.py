@@ -77,9 +77,7 @@ class LamellaeConfig:
                 raise ConfigError.expected(self, name, "1 or more", getattr(self, name), "raise it")
         most = self.cells if self.competition else 1
         if not 1 <= self.winners <= most:
-            raise ConfigError.expected(
-                self, "winners", f"1 to {most} cells", self.winners, "try 1"
-            )
+            raise ConfigError.expected(self, "winners", f"1 to {most} cells", self.winners, "try 1")
         if self.bits not in (4, 8):
             raise ConfigError.expected(self, "bits", "4 or 8", self.bits, "choose one of them")
         if not (self.strongest > 0 and 0 <= min(self.conscience, self.patience)) or (
@@ -278,15 +276,17 @@ class Lamellae:
 
         Parameters
         ----------
-        labels : (n,) int
+        labels : (n,) int, or (n, n_lamellae)
+            Class of the cells.
         cells : (n, n_lamellae) int
-            Of the label's class.
+            Of that class.
         """
+        of = np.broadcast_to(labels.T, cells.T.shape)
         side, n = self.config.extent, len(labels)
         sheet = np.zeros((n, *self.sheet), np.float32)
         shared = np.zeros((*self.sheet[:2], 1), np.float32)
         for lamella, (row, column) in enumerate(self._corners):
-            part = self.weights[lamella, labels, cells[:, lamella]]
+            part = self.weights[lamella, of[lamella], cells[:, lamella]]
             square = np.s_[row : row + side, column : column + side]
             sheet[:, square[0], square[1]] += part.reshape(n, side, side, self.sheet[2])
             shared[square] += 1

@@ -194,6 +194,16 @@ class LamellarCA3:
         )  # fmt: skip
         return found[0]
 
+    def settle(self, labels: IntArray, cells: IntArray, use: IntArray) -> NDArray[np.int32]:
+        """Let each lamella in turn fire its most probable cell, given the others; no noise."""
+        settled = np.array(cells, np.int32)
+        order = np.tile(np.arange(self.n_lamellae), (len(settled), 1))
+        _burst(
+            self.counts, self.pairs, use, np.asarray(labels, np.int64), order,
+            np.full(order.shape, -1, np.float32), self._worth(), self.config.recurrent, settled,
+        )  # fmt: skip
+        return settled
+
     def agreement(self, labels: IntArray, cells: IntArray) -> NDArray[np.float64]:
         """Return the share of the synapses between active cells that are potentiated, ``(n,)``."""
         if not len(self.pairs):
@@ -208,16 +218,10 @@ class LamellarCA3:
         at = (np.arange(self.n_lamellae), label, np.asarray(cells))
         self.depth[at] = np.maximum(self.depth[at], 2) - 1
 
-    def release(self, label: int, cells: IntArray) -> NDArray[np.bool_]:
-        """Silence the synapses between the cells of a trace; say which cells have none left.
-
-        Returns
-        -------
-        (n_lamellae,) bool
-        """
-        alone = np.ones(self.n_lamellae, dtype=np.bool_)
-        _release(self.counts, self.pairs, label, np.asarray(cells, np.int32), alone)
-        return alone
+    def release(self, label: int, cells: IntArray) -> None:
+        """Silence all synapses of the cells of a trace."""
+        _release(self.counts, self.pairs, label, np.asarray(cells, np.int32))
+        self.depth[np.arange(self.n_lamellae), label, np.asarray(cells)] = 1
 
     def forget(self, cells: NDArray[np.bool_]) -> None:
         """Silence all synapses of some cells, ``(n_lamellae, n_classes, cells)``."""
@@ -352,19 +356,11 @@ def _burst(counts, pairs, use, labels, order, chance, worth, recurrent, cells):
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _release(counts, pairs, label, cells, alone):
+def _release(counts, pairs, label, cells):
     for p in range(pairs.shape[0]):
         a, b = cells[pairs[p, 0]], cells[pairs[p, 1]]
-        if a >= 0 and b >= 0:
-            counts[p, label, a, b] = 0
-    for p in range(pairs.shape[0]):
-        for side in range(2):
-            l = pairs[p, side]
-            own = cells[l]
-            if own < 0 or not alone[l]:
-                continue
-            for j in range(counts.shape[2]):
-                count = counts[p, label, own, j] if side == 0 else counts[p, label, j, own]
-                if count > 0:
-                    alone[l] = False
-                    break
+        for j in range(counts.shape[2]):
+            if a >= 0:
+                counts[p, label, a, j] = 0
+            if b >= 0:
+                counts[p, label, j, b] = 0

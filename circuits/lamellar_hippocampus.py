@@ -65,8 +65,7 @@ class LamellarHippocampus:
     `evidence`.
 
     What it holds are cells, not episodes: with n cells in use in each of L lamellae, the `gauge`
-    counts n wholes, the fewest of which they could be parts. A trace that is released takes the
-    synapses between its cells along, and each cell that is then left without any is fresh again.
+    counts n wholes, the fewest of which they could be parts.
 
     Parameters
     ----------
@@ -177,7 +176,7 @@ class LamellarHippocampus:
     def replay(self, n: int, rng: np.random.Generator, acetylcholine: float = 0.0) -> list[Replay]:
         """Let CA3 reactivate by itself, `n` bursts, and read each out on the sheet."""
         labels, cells, agreement = self.ca3.replay(n, self.gyrus.wins, rng, acetylcholine)
-        valid = (cells >= 0).all(axis=1)
+        valid = np.all(cells >= 0, axis=1)
         sheets = self._sheets(labels, cells)
         return [
             Replay(row.tobytes() + bytes((c,)), share, good, Trace(c, which))
@@ -196,7 +195,9 @@ class LamellarHippocampus:
         self.ca3.fade(*which.trace)
 
     def release(self, which: Replay, kept: int | None = None) -> None:
-        """Silence the synapses between a trace's cells, and free the cells left without any.
+        """Free the cells of a trace: they are fresh again, and all their synapses silent.
+
+        A cell is a part of many wholes, and goes with the first that is released.
 
         Parameters
         ----------
@@ -205,10 +206,10 @@ class LamellarHippocampus:
             0 or nothing: of a sheet no opening is kept.
         """
         label, cells = which.trace
-        alone = self.ca3.release(label, cells)
-        at = np.flatnonzero(alone)
-        self.gyrus.wins[at, label, cells[at]] = 0
-        self.gyrus.weights[at, label, cells[at]] = 0
+        self.ca3.release(label, cells)
+        at = np.arange(len(cells))
+        self.gyrus.wins[at, label, cells] = 0
+        self.gyrus.weights[at, label, cells] = 0
 
     def reconsolidate(self, which: Replay, items: Sequence[int]) -> None:
         """Refuse: there are no openings.
@@ -257,8 +258,7 @@ class LamellarHippocampus:
                 self, "levels", f"(n, {self.n_levels}) levels", levels.shape,
                 "give sheets of the size that it was made for",
             )  # fmt: skip
-        activity: FloatArray = levels.reshape(-1, *self.sheet) / np.float32(WHITE)
-        return activity
+        return levels.reshape(-1, *self.sheet).astype(np.float32) / np.float32(WHITE)
 
     def _read(self, items: Sequence[int]) -> tuple[Levels, NDArray[np.bool_], int]:
         """Return levels, which of them are known, and the class or -1."""

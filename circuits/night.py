@@ -133,9 +133,10 @@ class Night:
             if "hippocampus" in phase.plastic:
                 openings = self._reconsolidate(fragments, lessons)
             cues = [openings[k % len(openings)] for k in range(n_continued)] if openings else []
-            fresh = self.cortex.dream(n_free, seed)
+            fresh = [*self.cortex.dream(n_free, seed)]
             fresh += self.cortex.dream(len(words), seed + 1, cues=words)
-            continued = self.cortex.dream(len(cues), seed + 2, self.config.composure, cues=cues)
+            composure = self.config.composure
+            continued = [*self.cortex.dream(len(cues), seed + 2, composure, cues=cues)]
         return Dreams([dream for dream in fresh if dream], continued)
 
     def _reconsolidate(self, fragments: dict[Items, Replay], lessons: list[Items]) -> list[Items]:
@@ -169,7 +170,7 @@ class Night:
 
     def dawn(self) -> DawnReport:
         """Examine, merge if the examination says so, and release what is consolidated."""
-        patience = 2.0 if self.config.release else 1.0  # What is to go is looked for well.
+        patience = 2.0 if self.config.release else 0.25  # What is to go is looked for well.
         replays = self.nrem(self.streams.generator("dawn", self.number), patience=patience)
         found = self._lessons(replays)
         fresh = self.cortex.dream(200, self.streams.seed_for("dawn", self.number))

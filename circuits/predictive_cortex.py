@@ -171,17 +171,17 @@ class PredictiveCortex:
         if labels is not None:
             self._meet(labels, len(images))
         step = int(self.network.moments.n_steps[0])
-        rng = self.streams.generator("predictive_cortex/views", step)
-        view = images * self._glimpses(len(images), rng)
+        view = images
+        if self.config.covered:
+            rng = self.streams.generator("predictive_cortex/views", step)
+            view = images * self._glimpses(len(images), rng)
         top, known = self._told(labels, len(images))
         inferred = self.credit(view, images, top, known)
         self._track(inferred, known)
         self.network.learn(inferred, weight, pace)
         return float(inferred.energies[0])
 
-    def credit(
-        self, view: Array, images: Array, top: Array | None, known: Mask | None
-    ) -> Inferred:
+    def credit(self, view: Array, images: Array, top: Array | None, known: Mask | None) -> Inferred:
         """Return the errors from which synapses learn: those of value nodes that settle."""
         return self.network.infer(view, images, top=top, known=known)
 
@@ -451,7 +451,8 @@ class PredictiveCortex:
 
     def _read(self, items: Sequence[Sequence[int]]) -> tuple[Array, Mask, NDArray[np.intp]]:
         """Return images, which pixels are known, and classes of items."""
-        if len(items) and all(isinstance(i, bytes) and len(i) > self.n_pixels for i in items):
+        lengths = {len(item) if isinstance(item, bytes) else -1 for item in items}
+        if len(lengths) == 1 and 0 < min(lengths) <= self.n_pixels + 1:
             return self._read_bytes(items)  # type: ignore[arg-type]
         full = np.full((len(items), self.n_pixels + 1), UNKNOWN, dtype=np.int64)
         for row, item in zip(full, items, strict=True):
@@ -473,15 +474,17 @@ class PredictiveCortex:
         return images, seen, labels
 
     def _read_bytes(self, items: Sequence[bytes]) -> tuple[Array, Mask, NDArray[np.intp]]:
-        """Read items that are known whole, without looking at each number."""
-        if any(len(item) != self.n_pixels + 1 for item in items):
-            raise InputError.expected(
-                self, "items", f"at most {self.n_pixels} pixels and a class",
-                max(map(len, items)), "shorten it",
-            )  # fmt: skip
-        full = np.frombuffer(b"".join(items), np.uint8).reshape(len(items), -1)
-        images = full[:, :-1].astype(self.network.dtype) / self.network.dtype.type(WHITE)
-        return images, np.ones(images.shape, np.bool_), full[:, -1].astype(np.intp)
+        """Read items of one length, without looking at each number."""
+        given = np.frombuffer(b"".join(items), np.uint8).reshape(len(items), -1)
+        shape = (len(items), self.n_pixels)
+        labels = np.full(len(items), UNKNOWN, np.intp)
+        if given.shape[1] > self.n_pixels:
+            given, labels = given[:, :-1], given[:, -1].astype(np.intp)
+        images, seen = np.zeros(shape, self.network.dtype), np.zeros(shape, np.bool_)
+        images[:, : given.shape[1]] = given
+        images /= self.network.dtype.type(WHITE)
+        seen[:, : given.shape[1]] = True
+        return images, seen, labels
 
     def _written(self, images: Array, labels: NDArray[np.integer]) -> list[bytes]:
         grey = np.rint(np.clip(images, 0, 1) * WHITE)

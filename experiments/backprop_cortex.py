@@ -39,12 +39,12 @@ class BackpropCortex(PredictiveCortex):
         if top is not None and known is None:
             told[:] = True
         named = belief if top is None else np.where(told, top, belief).astype(net.dtype)
-        up = [named - belief]
+        up: list[Array] = [named - belief]
         for layer in range(net.top - 1, 0, -1):
             up.insert(0, pairs[layer][1] * (up[0] @ net.up[layer]))
         values[0] = images
         sent = [view, *(h for h, _ in pairs[1:-1]), named]
-        down = [values[layer] - net.fall(layer, sent[layer + 1]) for layer in range(net.top)]
+        down: list[Array] = [values[layer] - net.fall(layer, sent[layer + 1]) for layer in range(net.top)]
         losses = -np.log(np.maximum((belief * named).sum(axis=1), 1e-12))
         return Inferred(values, sent, up, down, np.array([float(losses.mean())]))
 

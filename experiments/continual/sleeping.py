@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, get_args
@@ -22,6 +21,7 @@ from circuits.night_report import DawnReport
 from circuits.predictive_cortex import PredictiveCortex, PredictiveCortexConfig
 from experiments.backprop_cortex import BackpropCortex
 from experiments.continual.fast_memory import maps_for
+from experiments.replay_controls import RandomReplay, RawReplay
 from neurosim.continual import ContinualLearner, Method, Shape
 from neurosim.errors import ConfigError
 from neurosim.optimisers import Optimiser
@@ -31,6 +31,7 @@ from neurosim.streams import Batch
 Array = NDArray[np.float32]
 Bedtime = Literal["task", "samples", "fatigue", "never"]
 Kind = Literal["predictive", "backprop"]
+Source = Literal["ca3", "random", "raw"]
 
 NIGHT = NightConfig(
     cycles=1, bursts_per_memory=25, steps=700, steps_for=1 << 40, lessons_per_step=128,
@@ -59,6 +60,8 @@ class Sleeping(Method):
     n_cells : int
         Of a class in each lamella; 0 for as many as the budget holds.
     ca3 : LamellarCA3Config
+    replay : str
+        "ca3"; or, as controls, "random" or "raw" (see `experiments.replay_controls`).
     cortex : str
         "predictive", with local rules, or "backprop".
     hidden : tuple of int
@@ -91,6 +94,7 @@ class Sleeping(Method):
     gyrus: LamellaeConfig = field(default_factory=LamellaeConfig)
     n_cells: int = 0
     ca3: LamellarCA3Config = field(default_factory=LamellarCA3Config)
+    replay: Source = "ca3"
     cortex: Kind = "predictive"
     hidden: tuple[int, ...] = (256,)
     eta: float = 1e-3
@@ -108,6 +112,7 @@ class Sleeping(Method):
         for name, value, known in (
             ("cortex", self.cortex, get_args(Kind)),
             ("bedtime", self.bedtime, get_args(Bedtime)),
+            ("replay", self.replay, get_args(Source)),
         ):
             if value not in known:
                 raise ConfigError.expected(
@@ -131,9 +136,7 @@ class Sleeping(Method):
 
     def maps(self, shape: Shape) -> FeatureMapsConfig:
         """Return the maps of the fast memory."""
-        return maps_for(
-            shape, self.n_fields, self.n_winners, self.development, self.patches
-        )
+        return maps_for(shape, self.n_fields, self.n_winners, self.development, self.patches)
 
     def hippocampus(
         self, sheet: EntorhinalSheet, n_classes: int, extent: int, stride: int,
@@ -144,7 +147,8 @@ class Sleeping(Method):
 
         def build(cells: int) -> LamellarHippocampus:
             config = LamellarHippocampusConfig(replace(gyrus, cells=cells), self.ca3)
-            return LamellarHippocampus(config, sheet.shape, rng)
+            kinds = {"ca3": LamellarHippocampus, "random": RandomReplay, "raw": RawReplay}
+            return kinds[self.replay](config, sheet.shape, rng)
 
         if self.n_cells:
             return build(self.n_cells)
@@ -186,9 +190,7 @@ class Sleeper:
         maps = FeatureMaps(method.maps(shape), shape.image_shape, rng)
         extent, stride = (2, 1) if min(maps.grid) < 6 else (3, 2)
         self.sheet = EntorhinalSheet(maps, extent, stride)
-        self.hippocampus = method.hippocampus(
-            self.sheet, shape.n_outputs, extent, stride, rng
-        )
+        self.hippocampus = method.hippocampus(self.sheet, shape.n_outputs, extent, stride, rng)
         self.streams = Streams(int(rng.integers(1 << 31)))
         network = BidirectionalConfig(
             (self.sheet.n_cells, *method.hidden, shape.n_outputs),
@@ -197,7 +199,10 @@ class Sleeper:
         cortex = BackpropCortex if method.cortex == "backprop" else PredictiveCortex
         self.cortex = cortex(
             PredictiveCortexConfig(
-                network, covered=0.0, variety=method.variety, dream_weight=method.dream_weight,
+                network,
+                covered=0.0,
+                variety=method.variety,
+                dream_weight=method.dream_weight,
                 seed=self.streams.seed_for("cortex"),
             )  # fmt: skip
         )
