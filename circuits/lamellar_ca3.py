@@ -205,8 +205,11 @@ class LamellarCA3:
         return settled
 
     def agreement(self, labels: IntArray, cells: IntArray) -> NDArray[np.float64]:
-        """Return the share of the synapses between active cells that are potentiated, ``(n,)``."""
-        if not len(self.pairs):
+        """Return the share of the synapses between active cells that are potentiated, ``(n,)``.
+
+        1 where there are none.
+        """
+        if not len(self.pairs) or not self.config.recurrent:
             return np.ones(len(labels))
         a, b = self.pairs.T
         read = self.counts[np.arange(len(a)), labels[:, None], cells[:, a], cells[:, b]]

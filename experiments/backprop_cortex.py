@@ -44,7 +44,9 @@ class BackpropCortex(PredictiveCortex):
             up.insert(0, pairs[layer][1] * (up[0] @ net.up[layer]))
         values[0] = images
         sent = [view, *(h for h, _ in pairs[1:-1]), named]
-        down: list[Array] = [values[layer] - net.fall(layer, sent[layer + 1]) for layer in range(net.top)]
+        down: list[Array] = [
+            values[layer] - net.fall(layer, sent[layer + 1]) for layer in range(net.top)
+        ]
         losses = -np.log(np.maximum((belief * named).sum(axis=1), 1e-12))
         return Inferred(values, sent, up, down, np.array([float(losses.mean())]))
 
