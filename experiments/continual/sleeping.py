@@ -34,7 +34,7 @@ Kind = Literal["predictive", "backprop"]
 Source = Literal["ca3", "random", "raw"]
 
 NIGHT = NightConfig(
-    cycles=1, bursts_per_memory=25, steps=700, steps_for=1 << 40, lessons_per_step=128,
+    cycles=1, bursts_per_memory=25, steps=300, steps_for=1 << 40, lessons_per_step=128,
     dreams_per_step=0, recombined=0.0, continued=0, confidence=0.9, drift_limit=float("inf"),
     release=False,
 )  # fmt: skip
