@@ -29,8 +29,11 @@ from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
 from neurosim.streams import Stream, StreamConfig
 
-RELEASED = replace(NIGHT, release=True, dreams_per_step=128)
-"""A night after which the hippocampus is empty: what was learnt before must come of dreams."""
+RELEASED = Sleeping(
+    night=replace(NIGHT, release=True, lessons_per_step=64, dreams_per_step=128),
+    eta=3e-3, dream_weight=2.0,
+)  # fmt: skip
+"""After its nights the hippocampus is empty: what was learnt before must come of dreams."""
 
 WINNERS = (1, 2, 6, 20, 60, 100)
 """Cells of a class, of 200, that a pattern turns."""
@@ -42,10 +45,10 @@ ARMS: Mapping[str, Sleeping] = MappingProxyType(
     {
         "night": Sleeping(),
         "backprop": Sleeping(cortex="backprop"),
-        "release and dreams": Sleeping(night=RELEASED),
-        "backprop, release and dreams": Sleeping(night=RELEASED, cortex="backprop"),
-        "NREM only": Sleeping(night=replace(RELEASED, dreams_per_step=0)),
-        "REM only": Sleeping(night=RELEASED, first_only=True),
+        "release and dreams": RELEASED,
+        "backprop, release and dreams": replace(RELEASED, cortex="backprop"),
+        "NREM only": replace(RELEASED, night=replace(RELEASED.night, dreams_per_step=0)),
+        "REM only": replace(RELEASED, first_only=True),
         "no sleep": Sleeping(bedtime="never"),
         "no CA3 synapses": Sleeping(ca3=LamellarCA3Config(recurrent=False)),
         "no DG competition": Sleeping(gyrus=LamellaeConfig(competition=False)),
