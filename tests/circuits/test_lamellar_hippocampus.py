@@ -97,6 +97,7 @@ def test_every_active_cell_of_a_lamella_is_wired_to_every_other():
     assert net.counts[0, 1, 0, 1] == net.counts[0, 1, 2, 1] == 1 and net.counts.sum() == 2
 
 
+@pytest.mark.compiled
 def test_a_cell_fires_with_the_chance_that_its_neighbours_give_it():
     net = ca3(doubt=0.5, sweeps=0, bits=8)
     net.counts[0, 1] = [[6, 1, 0], [0, 2, 2], [0, 0, 9]]
@@ -161,6 +162,7 @@ def test_the_kernel_keeps_the_formula(monkeypatch):
         )
 
 
+@pytest.mark.compiled
 def test_without_recurrent_synapses_cells_fire_as_often_as_before():
     net = ca3(recurrent=False)
     net.counts[0, 1] = 15 * np.eye(3)

@@ -24,8 +24,8 @@ SHAPE = Shape(64, 4, (8, 8))
 
 
 def born(seed=0, **settings):
-    settings = {"budget": 20_000, "n_fields": 4, "hidden": (12,), "night": TINY, **settings}
-    return Sleeper(Sleeping(**settings), SHAPE, np.random.default_rng(seed))
+    tiny = {"budget": 20_000, "n_fields": 4, "patches": 400, "hidden": (12,), "night": TINY}
+    return Sleeper(Sleeping(**{**tiny, **settings}), SHAPE, np.random.default_rng(seed))
 
 
 def images(n=30, seed=0, classes=(0, 1, 2, 3)):
@@ -166,6 +166,7 @@ def test_it_tires_of_what_is_new_and_not_of_what_it_knows():
     assert sleeper.nights == 1 and sleeper.tired == 0
 
 
+@pytest.mark.compiled
 def test_what_the_cortex_has_learnt_is_released_or_kept_as_the_night_says():
     for release in (False, True):
         sleeper = born(
