@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from neurosim import network as networks
 from neurosim.errors import ConfigError, InputError, NumericalError, nearest_name
+from neurosim.ledger import Ledger
 from neurosim.optimisers import Moments, Optimiser
 from neurosim.settling import losers
 
@@ -160,6 +161,14 @@ class BidirectionalNetwork:
         self.up_bias = [np.zeros(above, self.dtype) for _, above in pairs]
         self.down_bias = [np.zeros(below, self.dtype) for below, _ in pairs]
         self.moments = Moments(config.optimiser, self.parameters)
+        self.ledger = Ledger()
+
+    def count(self, weights: Array, n: int, written: bool = False) -> None:
+        """Enter a product of weights, or of errors for them, with `n` samples; or a change."""
+        if written:
+            self.ledger.add(0, weights.size, 0, 2 * weights.nbytes)
+        else:
+            self.ledger.add(n * weights.size, 0, n * weights.size, weights.nbytes)
 
     def _drawn(self, n_post: int, n_pre: int, rng: np.random.Generator) -> Array:
         spread = math.sqrt(2 / (n_post + n_pre))
@@ -194,10 +203,12 @@ class BidirectionalNetwork:
 
     def rise(self, layer: int, activity: Array) -> Array:
         """Return what a layer's activity predicts of the layer above."""
+        self.count(self.up[layer], len(activity))
         return activity @ self.up[layer].T + self.up_bias[layer]
 
     def fall(self, layer: int, activity: Array) -> Array:
         """Return what the activity of the layer above predicts of a layer."""
+        self.count(self.down[layer], len(activity))
         return activity @ self.down[layer].T + self.down_bias[layer]
 
     def sweep(self, view: Array) -> list[Array]:
@@ -276,6 +287,9 @@ class BidirectionalNetwork:
                     f"{layer % len(up)}; lower the learning rate or the step of inference"
                 )
         sent = inferred.activities
+        for weights in (*self.up, *self.down):
+            self.count(weights, len(sent[0]))
+            self.count(weights, 0, written=True)
         self.moments.step(
             [
                 *(e.T @ sent[layer] for layer, e in enumerate(up)),
@@ -366,9 +380,11 @@ class _State:
         moves = []
         for layer in range(1, net.top + 1):
             back = self.weight[layer - 1] * (self.down[layer - 1] @ net.down[layer - 1])
+            net.count(net.down[layer - 1], len(back))
             pull = -self.up[layer - 1]
             if layer < net.top:
                 back += self.up[layer] @ net.up[layer]
+                net.count(net.up[layer], len(back))
                 if self.weight[layer]:
                     pull -= self.weight[layer] * self.down[layer]
             move = self.step * (pull + self.slopes[layer] * back)

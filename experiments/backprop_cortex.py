@@ -42,6 +42,7 @@ class BackpropCortex(PredictiveCortex):
         up: list[Array] = [named - belief]
         for layer in range(net.top - 1, 0, -1):
             up.insert(0, pairs[layer][1] * (up[0] @ net.up[layer]))
+            net.count(net.up[layer], len(view))
         values[0] = images
         sent = [view, *(h for h, _ in pairs[1:-1]), named]
         down: list[Array] = [

@@ -81,6 +81,22 @@ def test_weights_go_down_the_gradient_of_the_energy():
     assert change > 0
 
 
+def test_every_product_with_weights_is_counted():
+    net = network()
+    view, senses, seen, top = inputs()
+    n, n_weights = len(view), sum(w.size for w in net.up)
+    inferred = net.infer(view, senses, seen, top, None, LOCAL, 2)
+    # Up once whole, then above the clamped view; down at each of three looks; back in two steps.
+    above = n_weights - net.up[0].size
+    assert net.ledger.multiply_adds == n * (
+        n_weights + 3 * (above + n_weights) + 2 * (above + n_weights)
+    )
+    before = net.ledger.multiply_adds
+    net.learn(inferred)
+    assert net.ledger.multiply_adds - before == 2 * n * n_weights
+    assert net.ledger.weight_writes == 2 * n_weights
+
+
 def test_sparse_activity_is_as_sparse_as_it_should_be():
     net = network((6, 40, 3), active=0.15, activation="relu")
     view, senses, _, _ = inputs()
