@@ -27,6 +27,7 @@ from experiments.continual.none import Nothing
 from experiments.continual.online_ewc import OnlineEWC
 from experiments.continual.random_features import RandomFeatures
 from experiments.continual.si import SI
+from experiments.continual.sleeping import Sleeping
 from experiments.continual.streaming_lda import StreamingLDA
 from experiments.continual_network import NetworkMethod
 from neurosim import continual_metrics as measures
@@ -60,6 +61,7 @@ ARMS: Mapping[str, Method] = MappingProxyType(
         **{f"1-NN {n}": NearestNeighbour(n) for n in (10, 50, 100)},
         **{f"prototypes {n}": GatedPrototypes(n) for n in (10, 50, 100)},
         **{f"fast {n} kB": FastMemory(1000 * n) for n in (69, 348, 954, 1100)},
+        **{f"night {n} kB": Sleeping(1000 * n) for n in (80, 392, 786)},
     }
 )
 PROTOCOLS: Mapping[str, StreamConfig] = MappingProxyType(

@@ -225,11 +225,12 @@ class Sleeper:
             self.sleep()
 
     def end_of_task(self, task: int) -> None:
-        """Sleep, where a night follows every task."""
+        """Sleep, where a night follows every task; leave no cell of a single image in any case."""
         self.wake()
-        self.hippocampus.settle()
         if self.method.bedtime == "task":
             self.sleep()
+        else:
+            self.hippocampus.settle()
 
     def predict(self, x: Array) -> Array:
         """Return the cortex's scores; the hippocampus has no say."""
@@ -255,6 +256,7 @@ class Sleeper:
             The number of the cycle that is over.
         """
         self.tired = 0
+        self.hippocampus.settle()
         if not self.hippocampus.gauge().n_items:
             return
         night = self._night()

@@ -121,8 +121,7 @@ def test_a_stream_that_ends_mid_night_leaves_a_cortex_that_answers_and_goes_on()
     broken, whole = born(night=night), born(night=night)
     x = images(seed=1).x
     for each in (broken, whole):
-        each.observe(images())
-        each.hippocampus.settle()
+        each.observe(images(200))
     newborn = broken.predict(x)
     assert list(itertools.islice(broken.night(), 1)) == [1]  # The stream ends here.
     assert broken.cortex.growing and broken.nights == 0
@@ -136,6 +135,14 @@ def test_a_stream_that_ends_mid_night_leaves_a_cortex_that_answers_and_goes_on()
     assert (whole.predict(x) != after_a_cycle).any()
     broken.sleep()
     assert broken.nights == 2
+
+
+def test_no_cell_of_a_single_image_outlasts_the_day():
+    sleeper = born(bedtime="samples", day=100, development=1, n_cells=30)
+    sleeper.observe(images(99, 0))
+    assert (sleeper.hippocampus.gyrus.wins == 1).any()
+    sleeper.observe(images(2, 1))
+    assert sleeper.nights == 1 and not (sleeper.hippocampus.gyrus.wins == 1).any()
 
 
 def test_an_untouched_sleeper_has_nothing_to_dream_of():
