@@ -347,8 +347,8 @@ def plot(result: Result, axes: Axes) -> None:
     panels = [(kind, arms) for kind, arms in (("kB", sizes), ("%", sparse), ("", rest)) if arms]
     width = 1 / len(panels)
     for k, (kind, arms) in enumerate(panels):
-        left = 0.22 if kind == "" else 0.1
-        panel = axes.inset_axes((k * width + left * width, 0.1, (0.95 - left) * width, 0.82))
+        left = 0.45 if kind == "" else 0.18  # Names of arms need more room than numbers.
+        panel = axes.inset_axes(((k + left) * width, 0.05, (0.97 - left) * width, 0.95))
         (_arms if kind == "" else _curve)(result, panel, arms, kind)
 
 
@@ -372,10 +372,12 @@ def _curve(result: Result, axes: Axes, arms: list[str], kind: str) -> None:
             label=said, markersize=4, capsize=2,
         )  # fmt: skip
     axes.set_xscale("log")
+    axes.set_xticks(x, [f"{value:.2g}" if value < 10 else f"{value:.0f}" for value in x])
+    axes.minorticks_off()
     if kind == "kB":
         label(axes.xaxis, "kept by the hippocampus", "kB")
     else:
-        label(axes.xaxis, "granule cells of a class that a pattern turns", "%")
+        label(axes.xaxis, "cells of its class that a pattern turns", "%")
     label(axes.yaxis, "accuracy after all tasks", "%")
     axes.legend(fontsize=7)
 
@@ -388,4 +390,4 @@ def _arms(result: Result, axes: Axes, arms: list[str], kind: str) -> None:
         axes.plot(values.mean(), row, "|", color="#332288", markersize=12)
     axes.set_yticks(range(len(arms)), arms, fontsize=7)
     axes.invert_yaxis()
-    label(axes.xaxis, "cortex alone, accuracy after all tasks", "%")
+    label(axes.xaxis, "accuracy of the cortex alone", "%")
