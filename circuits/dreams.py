@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-Items = tuple[int, ...]
+Items = tuple[int, ...] | bytes
+"""A sequence: of tokens, or the levels of a sheet and its class."""
 
 
 @dataclass

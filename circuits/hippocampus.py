@@ -177,7 +177,7 @@ class Hippocampus:
         replay = self._run(index, settled=True)
         found = len(set(cue) & set(replay.items)) / len(set(cue))
         confidence = replay.confidence * found
-        return Recollection(replay.items, replay.trace, confidence, replay.fragment)
+        return Recollection(tuple(replay.items), replay.trace, confidence, replay.fragment)
 
     def recall(self, cue: Sequence[int]) -> Completion:
         """Complete a fragment: what follows it in the episode it belongs to."""

@@ -59,6 +59,10 @@ class LamellaeConfig:
         it is rarely heard beside old ones; 1 fully, at the cost of the old ones' peace.
     room : bool
         Whether a class that comes back on another day makes room for what it looks like now.
+    winners : int
+        Cells of the class that a pattern turns in each lamella: how sparse the gyrus is.
+    competition : bool
+        False is a lesion: whichever cell of the class wins does so by chance, not by its match.
     """
 
     n_classes: int = 10
@@ -70,11 +74,16 @@ class LamellaeConfig:
     conscience: float = 0.5
     patience: float = 0.5
     room: bool = True
+    winners: int = 1
+    competition: bool = True
 
     def __post_init__(self) -> None:
         for name in ("n_classes", "cells", "extent", "stride"):
             if getattr(self, name) < 1:
                 raise ConfigError.expected(self, name, "1 or more", getattr(self, name), "raise it")
+        most = self.cells if self.competition else 1
+        if not 1 <= self.winners <= most:
+            raise ConfigError.expected(self, "winners", f"1 to {most} cells", self.winners, "try 1")
         if self.bits not in (4, 8):
             raise ConfigError.expected(self, "bits", "4 or 8", self.bits, "choose one of them")
         if not (self.strongest > 0 and 0 <= min(self.conscience, self.patience)) or (
@@ -185,13 +194,18 @@ class Lamellae:
         """Granule cells of all lamellae."""
         return self.wins.size
 
-    def observe(self, activity: FloatArray, labels: IntArray) -> None:
+    def observe(self, activity: FloatArray, labels: IntArray) -> NDArray[np.int32]:
         """Take in patterns, one after the other, in one exposure.
 
         Parameters
         ----------
         activity : (n, n_rows, n_columns, n_fields) float32
         labels : (n,) int64
+
+        Returns
+        -------
+        (n, n_lamellae, winners) int32
+            Which cells of its class each pattern turned, the best first; -1 where there were fewer.
 
         Raises
         ------
@@ -208,11 +222,16 @@ class Lamellae:
             )  # fmt: skip
         self._wake(np.unique(labels))
         chance = self._rng.random(drive.shape, dtype=np.float32)
+        blind = np.empty((0, 0), np.float32)
+        if not self.config.competition:
+            blind = self._rng.random(drive.shape[:2], dtype=np.float32)
+        won = np.full((*drive.shape[:2], self.config.winners), -1, dtype=np.int32)
         compared, written = _observe(
-            drive, labels, chance, self.weights, self.wins, self.seen, self.usual, self.met,
-            self.config.fine, self.config.most, MOST_WINS, self.config.conscience,
+            drive, labels, chance, blind, self.weights, self.wins, self.seen, self.usual, self.met,
+            self.config.fine, self.config.most, MOST_WINS, self.config.conscience, won,
         )  # fmt: skip
         self.ledger.add(compared + written, written, compared + written, compared + 2 * written)
+        return won
 
     def evidence(self, activity: FloatArray) -> FloatArray:
         """Return what speaks for each class, ``(n, n_classes)``; -inf for one never seen."""
@@ -273,7 +292,7 @@ class Lamellae:
         seen = activity[:, row : row + side, column : column + side]
         return self._scale(seen.reshape(len(activity), -1)) / np.float32(self.config.fine)
 
-    def sheets(self, activity: FloatArray) -> FloatArray:
+    def ideal_sheets(self, activity: FloatArray) -> FloatArray:
         """Return the sheets ``(n, n_rows, n_columns, n_fields)`` a perfect code would lead back to.
 
         That is what `decode` gives if a cell of its own has learnt each part.
@@ -288,6 +307,51 @@ class Lamellae:
             shared[row : row + side, column : column + side] += 1
         sheet /= np.maximum(shared, 1)
         return sheet
+
+    def sheets(self, labels: IntArray, cells: NDArray[np.integer]) -> FloatArray:
+        """Return what one cell in each lamella stands for, ``(n, n_rows, n_columns, n_fields)``.
+
+        As `decode`, for many codes at once.
+
+        Parameters
+        ----------
+        labels : (n,) int, or (n, n_lamellae)
+            Class of the cells.
+        cells : (n, n_lamellae) int
+            Of that class.
+        """
+        of = np.broadcast_to(labels.T, cells.T.shape)
+        side, n = self.config.extent, len(labels)
+        sheet = np.zeros((n, *self.sheet), np.float32)
+        shared = np.zeros((*self.sheet[:2], 1), np.float32)
+        for lamella, (row, column) in enumerate(self._corners):
+            part = self.weights[lamella, of[lamella], cells[:, lamella]]
+            square = np.s_[row : row + side, column : column + side]
+            sheet[:, square[0], square[1]] += part.reshape(n, side, side, self.sheet[2])
+            shared[square] += 1
+        sheet *= np.float32(self.config.strongest / self.config.most) / np.maximum(shared, 1)
+        return sheet
+
+    def whole_parts(self, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return which lamellae see no unknown cell of a sheet, ``(n_lamellae,)``."""
+        side = self.config.extent
+        return np.array([known[r : r + side, c : c + side].all() for r, c in self._corners])
+
+    def distances(self, activity: FloatArray, which: IntArray) -> FloatArray:
+        """Return squared distances to the cells of some lamellae; inf to a fresh cell.
+
+        Parameters
+        ----------
+        activity : (n, n_rows, n_columns, n_fields) float32
+        which : (n_some,) int
+            Lamellae.
+
+        Returns
+        -------
+        (n, n_some, n_classes, cells) float32
+        """
+        drive = self._drive(activity)
+        return np.stack([self._distances(drive, int(k)) for k in which], axis=1)
 
     def settle(self) -> int:
         """Merge each cell that stems from a single pattern with the nearest of its class.
@@ -427,9 +491,12 @@ def n_bytes(state: Mapping[str, NDArray[Any]]) -> int:
 
 @numba.njit(cache=True, error_model="numpy")
 def _observe(
-    drive, labels, chance, weights, wins, seen, usual, met, fine, most, most_wins, conscience
-):
+    drive, labels, chance, blind, weights, wins, seen, usual, met,
+    fine, most, most_wins, conscience, won,
+):  # fmt: skip
     n_lamellae, _, cells, n_pre = weights.shape
+    k_most = won.shape[2]
+    scores = np.empty(k_most)
     step, per_step = np.int32(fine), np.float32(1.0 / fine)
     compared, written = 0, 0
     for i in range(drive.shape[0]):
@@ -441,12 +508,13 @@ def _observe(
             met[age] += 1
         for l in range(n_lamellae):
             u = drive[i, l]
-            fresh, winner = -1, -1
-            best, nearest = np.inf, np.inf
+            chosen = won[i, l]
+            n_fresh, n_used = 0, 0
+            nearest = np.inf
+            scores[:] = np.inf
             for k in range(cells):
                 if wins[l, c, k] == 0:
-                    if fresh < 0:
-                        fresh = k
+                    n_fresh += 1
                     continue
                 w = weights[l, c, k]
                 total = np.int32(0)
@@ -454,21 +522,38 @@ def _observe(
                     gap = np.int32(u[d]) - step * np.int32(w[d])
                     total += np.int32(gap * gap)
                 compared += n_pre
+                n_used += 1
                 nearest = min(nearest, float(total))
                 score = total * np.float64(wins[l, c, k]) ** conscience
-                if score < best:
-                    best, winner = score, k
-            if seen[c] > 0 and winner >= 0:
+                place = k_most
+                while place > 0 and score < scores[place - 1]:
+                    place -= 1
+                if place < k_most:
+                    for q in range(k_most - 1, place, -1):
+                        scores[q], chosen[q] = scores[q - 1], chosen[q - 1]
+                    scores[place], chosen[place] = score, k
+            if seen[c] > 0 and n_used > 0:
                 own = np.float32(nearest) * per_step * per_step
                 usual[l, age] += (own - usual[l, age]) / np.float32(met[age])
-            if fresh >= 0:
-                winner = fresh
-            n = min(int(wins[l, c, winner]) + 1, most_wins)
-            wins[l, c, winner] = n
-            w = weights[l, c, winner]
-            for d in range(n_pre):
-                goal = w[d] + (np.float32(u[d]) * per_step - w[d]) / np.float32(n)
-                w[d] = min(int(goal + chance[i, l, d]), most)
-            written += n_pre
+            if blind.size and n_used > 0 and n_fresh == 0:
+                chosen[0] = min(int(blind[i, l] * cells), cells - 1)
+            if n_fresh > 0:
+                q = 0
+                chosen[:] = -1
+                for k in range(cells):
+                    if wins[l, c, k] == 0 and q < k_most:
+                        chosen[q] = k
+                        q += 1
+            for q in range(k_most):
+                if chosen[q] < 0:
+                    continue
+                winner = chosen[q]
+                n = min(int(wins[l, c, winner]) + 1, most_wins)
+                wins[l, c, winner] = n
+                w = weights[l, c, winner]
+                for d in range(n_pre):
+                    goal = w[d] + (np.float32(u[d]) * per_step - w[d]) / np.float32(n)
+                    w[d] = min(int(goal + chance[i, l, d]), most)
+                written += n_pre
         seen[c] += 1
     return compared, written

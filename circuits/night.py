@@ -133,9 +133,10 @@ class Night:
             if "hippocampus" in phase.plastic:
                 openings = self._reconsolidate(fragments, lessons)
             cues = [openings[k % len(openings)] for k in range(n_continued)] if openings else []
-            fresh = self.cortex.dream(n_free, seed)
+            fresh = [*self.cortex.dream(n_free, seed)]
             fresh += self.cortex.dream(len(words), seed + 1, cues=words)
-            continued = self.cortex.dream(len(cues), seed + 2, self.config.composure, cues=cues)
+            composure = self.config.composure
+            continued = [*self.cortex.dream(len(cues), seed + 2, composure, cues=cues)]
         return Dreams([dream for dream in fresh if dream], continued)
 
     def _reconsolidate(self, fragments: dict[Items, Replay], lessons: list[Items]) -> list[Items]:
@@ -164,12 +165,13 @@ class Night:
         return [
             sequence
             for sequence, cue, answer in zip(items, cues, answers, strict=True)
-            if answer.items == sequence[len(cue) :]
+            if tuple(answer.items) == tuple(sequence[len(cue) :])
         ]
 
     def dawn(self) -> DawnReport:
         """Examine, merge if the examination says so, and release what is consolidated."""
-        replays = self.nrem(self.streams.generator("dawn", self.number), patience=2.0)
+        patience = 2.0 if self.config.release else 0.25  # What is to go is looked for well.
+        replays = self.nrem(self.streams.generator("dawn", self.number), patience=patience)
         found = self._lessons(replays)
         fresh = self.cortex.dream(200, self.streams.seed_for("dawn", self.number))
         drift = self.cortex.drift([dream for dream in fresh if dream])
@@ -178,6 +180,8 @@ class Night:
             return DawnReport(False, drift, len(found), 0, 0, 0.0)
         self.cortex.merge()
         consolidated = self.mastered(list(found))
+        if not self.config.release:
+            return DawnReport(True, drift, len(found), len(consolidated), 0, 0.0)
         before = self.hippocampus.gauge()
         for items, kept in zip(consolidated, self._openings(consolidated), strict=True):
             self.hippocampus.release(found[items], kept)
@@ -199,8 +203,8 @@ class Night:
         tried = [
             (items, n)
             for items in memories
+            if least[items]  # Where no opening stays, none is looked for.
             for n in range(least[items], self.cortex.opening(items))
-            if n > 0
         ]
         answers = self.cortex.recall([items[:n] for items, n in tried])
         enough: dict[Items, int] = {}

@@ -22,7 +22,8 @@ class NightConfig:
     lessons_per_step, dreams_per_step : int
         Sequences a gradient step; each dream is dreamt for one step.
     recombined : float
-        Share of the dreams that start from words of a replay, out of their context.
+        Share of the dreams that start from words of a replay, out of their context. Of a sheet
+        there are none: 0.
     rehearsals : float
         Times a night that the cortex continues, beside these dreams, each opening that CA3 has
         kept of a released memory.
@@ -41,6 +42,9 @@ class NightConfig:
         Share of the hippocampus in use above which old openings are let go at dawn.
     drift_limit : float
         Factor by which the perplexity of fresh dreams may rise for the night to be merged.
+    release : bool
+        False lets the hippocampus keep what the cortex has learnt, as an archive that replays it in
+        later nights, too.
     """
 
     cycles: int = 5
@@ -58,6 +62,7 @@ class NightConfig:
     tilt: float = 0.0
     crowded: float = 0.5
     drift_limit: float = 1.25
+    release: bool = True
 
     def __post_init__(self) -> None:
         if self.cycles < 1:

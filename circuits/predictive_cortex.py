@@ -80,6 +80,11 @@ class PredictiveCortexConfig:
                 self, "completion", "0 or more, as rounds", (self.completion, self.rounds),
                 "leave them out",
             )  # fmt: skip
+        if self.network.sizes[-1] > WHITE + 1:
+            raise ConfigError.expected(
+                self, "network", f"at most {WHITE + 1} classes", self.network.sizes[-1],
+                "an item is written in bytes; tell fewer",
+            )  # fmt: skip
         if not self.memory >= 1:
             raise ConfigError.expected(self, "memory", "1 sample or more", self.memory, "try 5000")
 
@@ -89,7 +94,8 @@ class PredictiveCortex:
 
     An item of the `Cortex` contract is an image and its class: grey levels 0..255 row by row, then
     the number of the class. `UNKNOWN` stands for a pixel or a class that is not known, and what an
-    item is too short for is not known either.
+    item is too short for is not known either. Bytes hold the same numbers, all of them known. The
+    image may as well be a sheet of entorhinal cells.
 
     Bottom-up weights name in one sweep, top-down weights imagine. A classifier alone cannot
     imagine, and a generative network alone names badly, so both are here, on the same value nodes
@@ -104,6 +110,8 @@ class PredictiveCortex:
     network : BidirectionalNetwork
     variance : list of (n_units,) float
         Running mean squares of the top-down errors, layer by layer, and last those of the top.
+    familiar : (n_classes,) bool
+        The classes it has been told of: only these are dreamt of.
     """
 
     def __init__(self, config: PredictiveCortexConfig | None = None) -> None:
@@ -112,6 +120,7 @@ class PredictiveCortex:
         rng = self.streams.generator("predictive_cortex/weights")
         self.network = BidirectionalNetwork(self.config.network, rng)
         self.variance = [np.ones(n, self.network.dtype) for n in self.config.network.sizes]
+        self.familiar = np.zeros(self.n_classes, dtype=np.bool_)
         self._at_dusk: dict[str, Array] | None = None
 
     @property
@@ -159,14 +168,22 @@ class PredictiveCortex:
             When the run diverges.
         """
         images = self._checked(images)
+        if labels is not None:
+            self._meet(labels, len(images))
         step = int(self.network.moments.n_steps[0])
-        rng = self.streams.generator("predictive_cortex/views", step)
-        view = images * self._glimpses(len(images), rng)
+        view = images
+        if self.config.covered:
+            rng = self.streams.generator("predictive_cortex/views", step)
+            view = images * self._glimpses(len(images), rng)
         top, known = self._told(labels, len(images))
-        inferred = self.network.infer(view, images, top=top, known=known)
+        inferred = self.credit(view, images, top, known)
         self._track(inferred, known)
         self.network.learn(inferred, weight, pace)
         return float(inferred.energies[0])
+
+    def credit(self, view: Array, images: Array, top: Array | None, known: Mask | None) -> Inferred:
+        """Return the errors from which synapses learn: those of value nodes that settle."""
+        return self.network.infer(view, images, top=top, known=known)
 
     def scores(self, images: Array) -> Array:
         """Return what a bottom-up sweep tells of the classes, ``(n, n_classes)``."""
@@ -255,8 +272,11 @@ class PredictiveCortex:
 
     def dream(
         self, n: int, seed: int, temperature: float = 1.0, cues: Sequence[Sequence[int]] = ()
-    ) -> list[tuple[int, ...]]:
-        """Return `n` images of classes drawn at random with them, or each cue completed."""
+    ) -> list[bytes]:
+        """Return `n` images of familiar classes with these, or each cue completed; as bytes.
+
+        The classes are drawn at random. It does not dream of what nobody has told it of.
+        """
         rng = Streams(seed).generator("predictive_cortex/dream")
         if len(cues):
             images, seen, labels = self._read(cues)
@@ -264,20 +284,28 @@ class PredictiveCortex:
             images = np.where(seen, images, self.imagine(inferred))
             named = np.where(labels == UNKNOWN, inferred.values[-1].argmax(axis=1), labels)
             return self._written(images, named)
-        labels = rng.integers(self.n_classes, size=n)
+        known = np.flatnonzero(self.familiar)
+        if not n or not len(known):
+            return []
+        labels = known[rng.integers(len(known), size=n)]
         return self._written(self.generate(labels, rng, temperature), labels)
 
     def recall(self, cues: Sequence[Sequence[int]]) -> list[Completion]:
         """Complete each cue; a cue of all pixels is named."""
         images, seen, labels = self._read(cues)
-        inferred = self.perceive(images, seen, labels)
-        scores = inferred.values[-1].copy()
-        whole = seen.all(axis=1)  # In full view one sweep says it best.
-        scores[whole] = self.scores(images)[whole] if whole.any() else 0
+        whole = seen.all(axis=1)  # In full view one sweep says it best, and nothing need settle.
+        scores = np.zeros((len(images), self.n_classes), self.network.dtype)
+        if whole.any():
+            scores[whole] = self.scores(images[whole])
+        part = np.flatnonzero(~whole)
+        if len(part):
+            inferred = self.perceive(images[part], seen[part], labels[part])
+            scores[part] = inferred.values[-1]
+            images[part] = np.where(seen[part], images[part], self.imagine(inferred))
         belief = self.belief(scores)
-        filled = self._written(np.where(seen, images, self.imagine(inferred)), belief.argmax(1))
+        filled = self._written(images, belief.argmax(1))
         return [
-            Completion(item[len(cue) :], float(p.max()))
+            Completion(tuple(item[len(cue) :]), float(p.max()))
             for item, cue, p in zip(filled, cues, belief, strict=True)
         ]
 
@@ -324,6 +352,8 @@ class PredictiveCortex:
 
     def drift(self, dreams: Sequence[Sequence[int]]) -> float:
         """Return the factor by which the perplexity of `dreams` has risen since dusk."""
+        if not len(dreams):
+            return 1.0
         now = np.concatenate(self.surprise(dreams)).mean()
         with self.dusk():
             before = np.concatenate(self.surprise(dreams)).mean()
@@ -341,11 +371,17 @@ class PredictiveCortex:
 
     @property
     def state(self) -> dict[str, Array]:
-        """Return weights, biases and running variances by name."""
-        variances = {f"variance/{k}": v for k, v in enumerate(self.variance)}
-        return {**self.network.state, **variances, **self.network.moments.state}
+        """Return weights, biases, running variances and familiar classes by name."""
+        known = {f"variance/{k}": v for k, v in enumerate(self.variance)}
+        known["familiar"] = self.familiar
+        return {**self.network.state, **known, **self.network.moments.state}
 
     # Its parts
+
+    def _meet(self, labels: NDArray[np.integer], n: int) -> None:
+        """Become familiar with the classes of a batch."""
+        _, known = self._told(labels, n)
+        self.familiar[np.asarray(labels)[known]] = True
 
     def _restore(self, state: dict[str, Array]) -> None:
         for name, mine in self.state.items():
@@ -415,6 +451,9 @@ class PredictiveCortex:
 
     def _read(self, items: Sequence[Sequence[int]]) -> tuple[Array, Mask, NDArray[np.intp]]:
         """Return images, which pixels are known, and classes of items."""
+        lengths = {len(item) if isinstance(item, bytes) else -1 for item in items}
+        if len(lengths) == 1 and 0 < min(lengths) <= self.n_pixels + 1:
+            return self._read_bytes(items)  # type: ignore[arg-type]
         full = np.full((len(items), self.n_pixels + 1), UNKNOWN, dtype=np.int64)
         for row, item in zip(full, items, strict=True):
             if len(item) > len(row):
@@ -422,7 +461,7 @@ class PredictiveCortex:
                     self, "items", f"at most {self.n_pixels} pixels and a class", len(item),
                     "shorten it",
                 )  # fmt: skip
-            row[: len(item)] = item
+            row[: len(item)] = list(item)
         pixels, labels = full[:, :-1], full[:, -1]
         wrong = (pixels < UNKNOWN) | (pixels > WHITE)
         if wrong.any():
@@ -434,6 +473,20 @@ class PredictiveCortex:
         images = (np.where(seen, pixels, 0) / WHITE).astype(self.network.dtype)
         return images, seen, labels
 
-    def _written(self, images: Array, labels: NDArray[np.integer]) -> list[tuple[int, ...]]:
-        grey = np.rint(np.clip(images, 0, 1) * WHITE).astype(int)
-        return [tuple(row) for row in np.column_stack([grey, labels]).tolist()]
+    def _read_bytes(self, items: Sequence[bytes]) -> tuple[Array, Mask, NDArray[np.intp]]:
+        """Read items of one length, without looking at each number."""
+        given = np.frombuffer(b"".join(items), np.uint8).reshape(len(items), -1)
+        shape = (len(items), self.n_pixels)
+        labels = np.full(len(items), UNKNOWN, np.intp)
+        if given.shape[1] > self.n_pixels:
+            given, labels = given[:, :-1], given[:, -1].astype(np.intp)
+        images, seen = np.zeros(shape, self.network.dtype), np.zeros(shape, np.bool_)
+        images[:, : given.shape[1]] = given
+        images /= self.network.dtype.type(WHITE)
+        seen[:, : given.shape[1]] = True
+        return images, seen, labels
+
+    def _written(self, images: Array, labels: NDArray[np.integer]) -> list[bytes]:
+        grey = np.rint(np.clip(images, 0, 1) * WHITE)
+        full = np.column_stack([grey, labels]).astype(np.uint8)
+        return [row.tobytes() for row in full]

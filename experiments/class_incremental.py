@@ -28,6 +28,7 @@ from experiments.continual.online_ewc import OnlineEWC
 from experiments.continual.random_features import RandomFeatures
 from experiments.continual.si import SI
 from experiments.continual.sleep_replay import SleepReplay
+from experiments.continual.sleeping import Sleeping
 from experiments.continual.streaming_lda import StreamingLDA
 from experiments.continual_network import NetworkMethod
 from neurosim import continual_metrics as measures
@@ -64,6 +65,7 @@ ARMS: Mapping[str, Method] = MappingProxyType(
         **{f"1-NN {n}": NearestNeighbour(n) for n in (10, 50, 100)},
         **{f"prototypes {n}": GatedPrototypes(n) for n in (10, 50, 100)},
         **{f"fast {n} kB": FastMemory(1000 * n) for n in (69, 348, 392, 786, 954, 1100)},
+        **{f"night {n} kB": Sleeping(1000 * n) for n in (80, 392, 786)},
     }
 )
 PROTOCOLS: Mapping[str, StreamConfig] = MappingProxyType(
@@ -319,7 +321,7 @@ def nearest_images(
         some = rng.permutation(np.flatnonzero((wins > 0) & weights.any(axis=1)))[:n]
         cells.append(nearest(weights[some], part))
         others.append(nearest_other(part, rng.permutation(len(part))[:n]))
-    sheets = lamellae.sheets(activity).reshape(len(activity), -1)
+    sheets = lamellae.ideal_sheets(activity).reshape(len(activity), -1)
     asked = rng.permutation(len(activity))[:n]
     codes = lamellae.encode(activity[asked])
     decoded = np.stack([lamellae.decode(code).ravel() for code in codes])

@@ -21,8 +21,9 @@ class Replay:
 
     Parameters
     ----------
-    items : tuple of int
-        The reactivated sequence, in the units the entorhinal cortex decodes to (tokens).
+    items : tuple of int, or bytes
+        The reactivated sequence, in the units the entorhinal cortex decodes to (tokens; levels of
+        a sheet, as bytes, since they are many).
     confidence : float
         How well the recurrent synapses agreed with the sequence, 0..1.
     valid : bool
@@ -33,7 +34,7 @@ class Replay:
         Only the opening of a released memory came back; the cortex must know the rest.
     """
 
-    items: tuple[int, ...]
+    items: tuple[int, ...] | bytes
     confidence: float
     valid: bool
     trace: Any
@@ -69,8 +70,11 @@ class Cortex(Protocol):
 
     def dream(
         self, n: int, seed: int, temperature: float = 1.0, cues: Sequence[Sequence[int]] = ()
-    ) -> list[tuple[int, ...]]:
-        """Return `n` sequences the cortex makes up, or one continuation of each cue."""
+    ) -> Sequence[tuple[int, ...] | bytes]:
+        """Return `n` sequences the cortex makes up, or one continuation of each cue.
+
+        None where it knows nothing yet.
+        """
 
     def recall(self, cues: Sequence[Sequence[int]]) -> list[Completion]:
         """Complete each cue greedily."""

@@ -149,6 +149,13 @@ class Moments:
             if direction is not None:
                 self.step_one(which, direction, rate)
 
+    def clear(self) -> None:
+        """Begin anew: nothing of earlier steps is kept."""
+        for kept in self.moments:
+            for moment in kept:
+                moment[...] = 0
+        self.n_steps[...] = 0
+
     def tick(self) -> None:
         """Count a step, for those who move parameters one by one."""
         self.n_steps += 1

@@ -31,7 +31,7 @@ class FastMemory(Method):
     budget : int [B]
         For everything kept: fields, weights packed to their bits, and wins.
     n_fields : int
-        Fields of the maps; their side and pool fit the image, see `maps_for`.
+        Fields of the maps; their side and pool fit the image; see `maps_for`.
     winners : int
         Fields that may respond at one place.
     development, patches : int
@@ -74,13 +74,14 @@ class FastMemory(Method):
         """
         return FastLearner(self, shape, rng)
 
-    def maps_for(self, shape: Shape) -> FeatureMapsConfig:
-        """Return maps whose complex cells make a grid of about 7 x 7 (small images: 4 x 4)."""
-        small = min(shape.image_shape) < 16
-        return FeatureMapsConfig(
-            self.n_fields, 3, 2 if small else 4, self.winners, self.development,
-            max(1, self.patches // self.development),
-        )  # fmt: skip
+
+def maps_for(
+    shape: Shape, n_fields: int, winners: int, development: int, patches: int
+) -> FeatureMapsConfig:
+    """Return maps whose complex cells make a grid of about 7 x 7 (small images: 4 x 4)."""
+    small = min(shape.image_shape) < 16
+    per_image = max(1, patches // development)
+    return FeatureMapsConfig(n_fields, 3, 2 if small else 4, winners, development, per_image)
 
 
 class Pixels:
@@ -119,7 +120,10 @@ class FastLearner:
     def __init__(self, method: FastMemory, shape: Shape, rng: np.random.Generator) -> None:
         self.maps: FeatureMaps | Pixels
         if method.maps:
-            self.maps = FeatureMaps(method.maps_for(shape), shape.image_shape, rng)
+            config = maps_for(
+                shape, method.n_fields, method.winners, method.development, method.patches
+            )
+            self.maps = FeatureMaps(config, shape.image_shape, rng)
             extent, stride = (2, 1) if min(self.maps.grid) < 6 else (3, 2)
             strongest = LamellaeConfig.strongest
         else:

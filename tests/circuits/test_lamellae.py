@@ -190,7 +190,7 @@ def test_a_code_leads_back_to_what_it_was_made_of():
             shared[row : row + 2, column : column + 2] += 1
         # A count is 1/255, and each was rounded by chance.
         np.testing.assert_allclose(lamellae.decode(code), total / shared, atol=1.5 / 255)
-        sheet = lamellae.sheets(pattern[None])[0]
+        sheet = lamellae.ideal_sheets(pattern[None])[0]
         np.testing.assert_allclose(sheet, total / shared, atol=0.6 / 255)
     with pytest.raises(InputError, match="a code of 24 cells"):
         lamellae.decode(SparseCode(np.array([0]), 7))

@@ -16,6 +16,7 @@ from experiments.continual.generative_replay import Generator
 from experiments.continual.nearest_class_mean import NearestClassMean
 from experiments.continual.random_features import RandomFeatures
 from experiments.continual.si import SI
+from experiments.continual.sleeping import NIGHT
 from experiments.continual.streaming_lda import StreamingLDA
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
 from neurosim.continual import ContinualLearner, Method, Shape, first_samples, live
@@ -32,6 +33,7 @@ SHAPE = Shape(16, 4, (4, 4))
 QUICK = {
     "hidden": (7,), "per_class": 3, "n_features": 20, "epochs": 2, "budget": 4000,
     "steps": 20, "more": 10, "samples": 30,
+    "night": replace(NIGHT, steps=5),
 }  # fmt: skip
 
 

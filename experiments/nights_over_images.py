@@ -1,0 +1,393 @@
+"""Nights over images: what the cortex knows after sleep, and which part of the brain it owes it to.
+
+Classes come two at a time and are never shown again. By day the hippocampus takes them in, by night
+its replay teaches the cortex; only the cortex is examined. Each arm changes one thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from circuits.lamellae import LamellaeConfig
+from circuits.lamellar_ca3 import LamellarCA3Config
+from experiments.comparison import Measured, check_names, compare, key, record
+from experiments.continual.sleeping import NIGHT, Sleeper, Sleeping
+from neurosim import continual_metrics as measures
+from neurosim.continual import live
+from neurosim.errors import ConfigError
+from neurosim.hdf5 import Arrays
+from neurosim.metrics import mean_interval
+from neurosim.plotting import label
+from neurosim.randomness import Streams
+from neurosim.recorder import Recorder
+from neurosim.streams import Stream, StreamConfig
+
+RELEASED = Sleeping(
+    night=replace(NIGHT, release=True, lessons_per_step=64, dreams_per_step=128),
+    eta=3e-3, dream_weight=2.0,
+)  # fmt: skip
+"""After its nights the hippocampus is empty: what was learnt before must come of dreams."""
+
+WINNERS = (1, 2, 6, 20, 60, 100)
+"""Cells of a class, of 200, that a pattern turns."""
+
+SIZES = (40, 80, 160, 392, 786, 1600)
+"""Of the hippocampus [kB]."""
+
+ARMS: Mapping[str, Sleeping] = MappingProxyType(
+    {
+        "night": Sleeping(),
+        "backprop": Sleeping(cortex="backprop"),
+        "release and dreams": RELEASED,
+        "backprop, release and dreams": replace(RELEASED, cortex="backprop"),
+        "NREM only": replace(RELEASED, night=replace(RELEASED.night, dreams_per_step=0)),
+        "REM only": replace(RELEASED, first_only=True),
+        "no sleep": Sleeping(bedtime="never"),
+        "no CA3 synapses": Sleeping(ca3=LamellarCA3Config(recurrent=False)),
+        "no DG competition": Sleeping(gyrus=LamellaeConfig(competition=False)),
+        "random replay": Sleeping(replay="random"),
+        "raw replay": Sleeping(replay="raw"),
+        "binary synapses": Sleeping(ca3=LamellarCA3Config(bits=1)),
+        "5 cycles": Sleeping(night=replace(NIGHT, cycles=5, steps=NIGHT.steps // 5)),
+        "1 night": Sleeping(bedtime="samples"),
+        "20 nights": Sleeping(bedtime="samples"),
+        "by fatigue": Sleeping(bedtime="fatigue", day=12_000),
+        **{f"{n} kB": Sleeping(budget=1000 * n) for n in SIZES},
+        **{
+            f"DG {k / 2:g} %": Sleeping(gyrus=LamellaeConfig(cells=200, winners=k), n_cells=200)
+            for k in WINNERS
+        },
+    }
+)
+
+expected = {
+    "acc_night": (
+        0.95,
+        "this project's bar: local cortex alone, Split-MNIST; our prototype: 0.884",
+    ),
+    "acc_backprop": (0.965, "this project's bar: backprop cortex alone; our prototype: 0.943"),
+    "acc_no_sleep": (0.1, "chance of ten classes: a cortex that has learnt nothing"),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Which stream, and which brains.
+
+    Parameters
+    ----------
+    dataset : str
+        "mnist", "fashion" (both need NEUROSIM_DATA) or "digits".
+    share : float
+        Of each class's training images that are in the stream.
+    part : str
+        "test"; or "validation", a tenth of the training images, which the stream then leaves out:
+        for tuning.
+    steps : int
+        Of the cortex, a night; in the arm "20 nights" a quarter of them, in "1 night" five times
+        as many, shared by the cycles where there are several.
+    probe : int
+        Test images a task for what is measured within a task; 0 leaves it out.
+    inside : int
+        Replays and images looked at for fidelity and separation; 0 leaves them out.
+    arms : tuple of str
+        Of `ARMS`.
+    seeds : tuple of int
+    workers : int
+        Processes at a time; 0 for one a processor.
+    """
+
+    dataset: str = "digits"
+    share: float = 1.0
+    part: str = "test"
+    steps: int = 300
+    probe: int = 0
+    inside: int = 500
+    arms: tuple[str, ...] = tuple(ARMS)
+    seeds: tuple[int, ...] = tuple(range(5))
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        check_names(self, "arms", self.arms, tuple(ARMS))
+        check_names(self, "part", (self.part,), ("test", "validation"))
+        if not 0 < self.share <= 1:
+            raise ConfigError.expected(
+                self, "share", "above 0, up to 1", self.share, "leave it out"
+            )
+        if self.steps < 20 or min(self.probe, self.inside) < 0:
+            raise ConfigError.expected(
+                self, "steps", "20 or more, probe and inside 0 or more",
+                (self.steps, self.probe, self.inside), "leave them out",
+            )  # fmt: skip
+
+    def stream(self, seed: int) -> Stream:
+        """Return the stream of a seed: five tasks of two classes, each image once."""
+        validation = 0.1 if self.part == "validation" else 0.0
+        shares = () if self.share == 1 else (self.share,) * 10
+        return Stream(StreamConfig(self.dataset, validation=validation, shares=shares), seed)
+
+    def method(self, arm: str, n_images: int) -> Sleeping:
+        """Return the brain of an arm.
+
+        Parameters
+        ----------
+        arm : str
+        n_images : int
+            In the stream, among which the nights of "1 night" and "20 nights" are spread.
+        """
+        method = ARMS[arm]
+        steps = {"1 night": 5 * self.steps, "20 nights": self.steps // 4}.get(arm, self.steps)
+        night = replace(method.night, steps=steps // method.night.cycles)
+        if method.bedtime == "samples":
+            nights = int(arm.split()[0])
+            return replace(method, night=night, day=max(1, n_images // nights - 2))
+        return replace(method, night=night)
+
+
+@dataclass(frozen=True)
+class Result:
+    """All arms at all seeds.
+
+    Parameters
+    ----------
+    config : Config
+    measured : dict of str to dict of str to ndarray
+        By arm and by name: what `run_arm` returns, ``(n_seeds, ...)``.
+    """
+
+    config: Config
+    measured: Measured
+
+    def metrics(self) -> dict[str, float]:
+        """Return the flat numbers of the command's ``--json``."""
+        numbers: dict[str, float] = {}
+        for arm in self.config.arms:
+            for name, values in self.measured[arm].items():
+                finite = values[np.isfinite(values)] if values.ndim == 1 else values[:0]
+                if not finite.size:
+                    continue
+                found = mean_interval(finite)
+                numbers[f"{name}_{key(arm)}"] = found.mean
+                if name in ("acc", "forgetting", "acc_hippocampus"):
+                    numbers[f"{name}_{key(arm)}_low"] = found.low
+                    numbers[f"{name}_{key(arm)}_high"] = found.high
+        return numbers
+
+
+def run_arm(config: Config, arm: str, seed: int) -> Arrays:
+    """Let one brain live along the stream of a seed.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``accuracy (n_visits, n_tasks)`` of the cortex, and numbers: those of `Course.metrics` and
+        of `look_inside`.
+    """
+    stream = config.stream(seed)
+    n_images = sum(len(batch.y) for v in range(len(stream.visits)) for batch in stream.batches(v))
+    method = config.method(arm, n_images)
+    course = live(stream, method, Streams(seed).generator("learner"), config.part, config.probe)
+    found = {name: np.array(value) for name, value in course.metrics().items()}
+    sleeper = course.learner
+    assert isinstance(sleeper, Sleeper)
+    tests = [stream.test(number, config.part) for number in range(len(stream.tasks))]
+    right = [(sleeper.remember(b.x).argmax(axis=1) == b.y).mean() for b in tests]
+    cortex = sleeper.cortex.network
+    shares = [dawn.n_consolidated / max(dawn.n_examined, 1) for dawn in sleeper.dawns]
+    numbers = {
+        "acc_hippocampus": float(np.mean(right)),
+        "nights": sleeper.nights,
+        "n_bytes_naming": sum(a.nbytes for a in (*cortex.up, *cortex.up_bias)),
+        "in_use": sleeper.hippocampus.gauge().used,
+        "mastered": float(np.mean(shares)) if shares else float("nan"),
+    }
+    if config.inside:
+        numbers |= look_inside(sleeper, stream, config)
+    return {**found, **{k: np.array(v) for k, v in numbers.items()}, "accuracy": course.accuracy}
+
+
+def look_inside(sleeper: Sleeper, stream: Stream, config: Config) -> dict[str, float]:
+    """Measure what is replayed, and how far apart two images are in each region.
+
+    Returns
+    -------
+    dict of str to float
+        ``agreement`` and ``trusted``: the mean share of synapses that agree with a burst, and the
+        share of bursts that teach. ``coverage``; see `continual_metrics.replay_coverage`.
+        ``fidelity``: the cosine of a replayed sheet with the nearest sheet of the stream, and
+        ``fidelity_of_new``, that of a test image's. ``nearest`` and ``nearest_least``: their
+        distance, mean and least, over that of a sheet of the stream to the nearest other;
+        ``verbatim``, replays at distance 0. ``ec_``, ``dg_``, ``ca3_`` and ``cortex_`` with
+        ``within``, ``between`` and ``sparsity``.
+    """
+    n, rng = config.inside, Streams(0).generator("inside")
+    old = np.concatenate(
+        [sleeper.sheet.encode(b.x) for v in range(len(stream.visits)) for b in stream.batches(v)]
+    )
+    tests = [stream.test(number, config.part) for number in range(len(stream.tasks))]
+    few = n // len(tests)
+    x = np.concatenate([batch.x[:few] for batch in tests])
+    y = np.concatenate([batch.y[:few] for batch in tests])
+    new = sleeper.sheet.encode(x)
+    found = {f"{k}_{name}": v for k, name, v in _regions(sleeper, new, y)}
+    replays = sleeper.hippocampus.replay(n, rng, 0.2)
+    if replays:
+        drawn = np.array([list(r.items) for r in replays], np.uint8)
+        confidence = np.array([r.confidence for r in replays])
+        own, near = nearest(drawn[:, :-1], old)
+        some = rng.permutation(len(old))[:n]
+        _, other = nearest(old[some], old, some)
+        found |= {
+            "agreement": float(confidence.mean()),
+            "trusted": float((confidence >= sleeper.method.night.confidence).mean()),
+            "coverage": measures.replay_coverage(drawn[:, -1], stream.n_outputs),
+            "fidelity": float(own.mean()),
+            "fidelity_of_new": float(nearest(new, old)[0].mean()),
+            "nearest": float(near.mean() / other.mean()),
+            "nearest_least": float(near.min() / other.mean()),
+            "verbatim": float((near == 0).sum()),
+        }
+    return found
+
+
+def nearest(
+    asked: NDArray[np.uint8], known: NDArray[np.uint8], own: NDArray[np.intp] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the cosine with the most alike, and the distance to the nearest, of known sheets.
+
+    Parameters
+    ----------
+    asked, known : (n, n_levels) uint8
+    own : (n_asked,) int, optional
+        Where those asked stand among the known; they do not count as their own nearest.
+    """
+    a, b = asked.astype(np.float32), known.astype(np.float32)
+    products = a @ b.T
+    norms = np.square(a).sum(axis=1), np.square(b).sum(axis=1)
+    cosines = products / np.sqrt(np.maximum(norms[0][:, None] * norms[1], 1))
+    squares = norms[0][:, None] - 2 * products + norms[1]
+    if own is not None:
+        at = np.arange(len(a)), own
+        cosines[at], squares[at] = -1, np.inf
+    best = np.sqrt(np.maximum(squares.min(axis=1), 0))
+    return cosines.max(axis=1).astype(np.float64), best.astype(np.float64)
+
+
+def _regions(
+    sleeper: Sleeper, sheets: NDArray[np.uint8], labels: NDArray[np.int64]
+) -> list[tuple[str, str, float]]:
+    """Return region, measure and value.
+
+    What a sheet is in CA3: where the cells that it drives settle, of the class it is taken for.
+    """
+    hippocampus, cortex = sleeper.hippocampus, sleeper.cortex
+    gyrus, net = hippocampus.gyrus, cortex.network
+    activity = sheets.reshape(-1, *sleeper.sheet.shape).astype(np.float32)
+    activity /= np.float32(255)
+    hidden = [net.activity(k, v)[0] for k, v in enumerate(net.sweep(sheets / np.float32(255)))]
+    rates = {"ec": sheets.astype(np.float32), "cortex": np.maximum(hidden[1], 0)}
+    if gyrus.wins.any(axis=2).all():
+        distances = gyrus.distances(activity, np.arange(gyrus.n_lamellae))
+        winners = distances.reshape(*distances.shape[:2], -1).argmin(axis=2)
+        named = distances.min(axis=3).sum(axis=1).argmin(axis=1)
+        own = distances[np.arange(len(sheets)), :, named].argmin(axis=2)
+        settled = hippocampus.ca3.settle(named, own, gyrus.wins)
+        cells = gyrus.config.cells
+        for region, code in (("dg", winners), ("ca3", named[:, None] * cells + settled)):
+            rates[region] = np.zeros((len(sheets), gyrus.n_units), np.float32)
+            first = np.arange(gyrus.n_lamellae) * gyrus.config.n_classes * cells
+            rates[region][np.arange(len(sheets))[:, None], first + code] = 1
+    found = []
+    for region, each in rates.items():
+        within, between = measures.separation(each, labels)
+        numbers = {"within": within, "between": between, "sparsity": measures.sparsity(each)}
+        found += [(region, name, value) for name, value in numbers.items()]
+    return found
+
+
+def run(
+    config: Config,
+    rng: np.random.Generator | None = None,
+    recorder: Recorder | None = None,
+    tick: Callable[[], object] = lambda: None,
+    shelf: Path | None = None,
+) -> Result:
+    """Run every arm at every seed, in processes of one thread each.
+
+    Parameters
+    ----------
+    config : Config
+    rng : numpy.random.Generator, optional
+        Not used: each arm draws from its own seed, so that arms can be compared.
+    recorder : Recorder, optional
+    tick : callable
+        Called after each arm.
+    shelf : Path, optional
+        Folder in which the arms that are finished outlive an interruption.
+    """
+    result = Result(config, compare(run_arm, config, tick, shelf))
+    if recorder is not None:
+        record(result.measured, recorder, {"accuracy": ("visit", "task")})
+    return result
+
+
+def plot(result: Result, axes: Axes) -> None:
+    """Draw accuracy against bytes, against the sparsity of the gyrus, and arm by arm."""
+    axes.set_axis_off()
+    sizes = [arm for arm in result.config.arms if arm.endswith("kB")]
+    sparse = [arm for arm in result.config.arms if arm.startswith("DG ") and arm.endswith("%")]
+    rest = [arm for arm in result.config.arms if arm not in (*sizes, *sparse)]
+    panels = [(kind, arms) for kind, arms in (("kB", sizes), ("%", sparse), ("", rest)) if arms]
+    width = 1 / len(panels)
+    for k, (kind, arms) in enumerate(panels):
+        left = 0.45 if kind == "" else 0.18  # Names of arms need more room than numbers.
+        panel = axes.inset_axes(((k + left) * width, 0.05, (0.97 - left) * width, 0.95))
+        (_arms if kind == "" else _curve)(result, panel, arms, kind)
+
+
+def _curve(result: Result, axes: Axes, arms: list[str], kind: str) -> None:
+    """Draw cortex and hippocampus over what the arms vary."""
+    for name, said, colour, marker in (
+        ("acc", "cortex alone, after sleep", "#332288", "o"),
+        ("acc_hippocampus", "hippocampus alone", "#cc6677", "s"),
+    ):
+        if kind == "kB":
+            x = [
+                float(np.mean(m["n_bytes"] - m["n_bytes_network"])) / 1000
+                for m in (result.measured[arm] for arm in arms)
+            ]
+        else:
+            x = [float(arm.split()[1]) for arm in arms]
+        found = [mean_interval(100 * result.measured[arm][name]) for arm in arms]
+        bars = [[m.mean - m.low for m in found], [m.high - m.mean for m in found]]
+        axes.errorbar(
+            x, [m.mean for m in found], np.nan_to_num(bars), fmt=f"{marker}-", color=colour,
+            label=said, markersize=4, capsize=2,
+        )  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_xticks(x, [f"{value:.2g}" if value < 10 else f"{value:.0f}" for value in x])
+    axes.minorticks_off()
+    if kind == "kB":
+        label(axes.xaxis, "kept by the hippocampus", "kB")
+    else:
+        label(axes.xaxis, "cells of its class that a pattern turns", "%")
+    label(axes.yaxis, "accuracy after all tasks", "%")
+    axes.legend(fontsize=7)
+
+
+def _arms(result: Result, axes: Axes, arms: list[str], kind: str) -> None:
+    """Draw every other arm as a row."""
+    for row, arm in enumerate(arms):
+        values = 100 * result.measured[arm]["acc"]
+        axes.plot(values, np.full(len(values), row), "o", color="#332288", markersize=3, alpha=0.5)
+        axes.plot(values.mean(), row, "|", color="#332288", markersize=12)
+    axes.set_yticks(range(len(arms)), arms, fontsize=7)
+    axes.invert_yaxis()
+    label(axes.xaxis, "accuracy of the cortex alone", "%")
