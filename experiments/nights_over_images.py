@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from circuits.lamellae import LamellaeConfig
+from circuits.lamellae_config import LamellaeConfig
 from circuits.lamellar_ca3 import LamellarCA3Config
 from experiments.comparison import Measured, check_names, compare, key, record
 from experiments.continual.sleeping import NIGHT, Sleeper, Sleeping

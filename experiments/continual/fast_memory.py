@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.feature_maps import FeatureMaps, FeatureMapsConfig
-from circuits.lamellae import Lamellae, LamellaeConfig
+from circuits.lamellae import Lamellae
+from circuits.lamellae_config import LamellaeConfig
 from neurosim.continual import ContinualLearner, Method, Shape
 from neurosim.errors import ConfigError
 from neurosim.streams import Batch

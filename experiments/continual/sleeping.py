@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from circuits.bidirectional import BidirectionalConfig
 from circuits.entorhinal_sheet import EntorhinalSheet
 from circuits.feature_maps import FeatureMaps, FeatureMapsConfig
-from circuits.lamellae import LamellaeConfig
+from circuits.lamellae_config import LamellaeConfig
 from circuits.lamellar_ca3 import LamellarCA3Config
 from circuits.lamellar_hippocampus import LamellarHippocampus, LamellarHippocampusConfig
 from circuits.night import Night
