@@ -18,7 +18,8 @@ from circuits.lamellar_hippocampus import LamellarHippocampus, LamellarHippocamp
 from circuits.night import Night
 from circuits.night_config import NightConfig
 from circuits.night_report import DawnReport
-from circuits.predictive_cortex import PredictiveCortex, PredictiveCortexConfig
+from circuits.predictive_cortex import PredictiveCortex
+from circuits.predictive_cortex_config import PredictiveCortexConfig
 from experiments.backprop_cortex import BackpropCortex
 from experiments.continual.fast_memory import maps_for
 from experiments.replay_controls import RandomReplay, RawReplay

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from circuits.bidirectional import BidirectionalConfig, BidirectionalNetwork, Precisions
-from circuits.predictive_cortex import UNKNOWN, PredictiveCortex, PredictiveCortexConfig
+from circuits.image_items import UNKNOWN
+from circuits.predictive_cortex import PredictiveCortex
+from circuits.predictive_cortex_config import PredictiveCortexConfig
 from neurosim import contracts
 from neurosim.errors import ConfigError, InputError, NumericalError
 from neurosim.optimisers import Optimiser

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from circuits.bidirectional import BidirectionalConfig
-from circuits.predictive_cortex import PredictiveCortexConfig
+from circuits.predictive_cortex_config import PredictiveCortexConfig
 from experiments import nights_over_images
 from experiments.backprop_cortex import BackpropCortex
 from experiments.continual.sleeping import NIGHT, Sleeper, Sleeping
