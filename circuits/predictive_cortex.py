@@ -359,4 +359,6 @@ class PredictiveCortex:
         return values
 
     def _read(self, items: Sequence[Sequence[int]]) -> tuple[Array, Mask, NDArray[np.intp]]:
-        return read(items, self.n_pixels, self.network.dtype)
+        images, seen, labels = read(items, self.n_pixels, self.network.dtype)
+        self._told(labels, len(labels))  # Refuses what is no class.
+        return images, seen, labels

@@ -95,7 +95,8 @@ class Config:
     probe : int
         Test images a task for what is measured within a task; 0 leaves it out.
     inside : int
-        Replays and images looked at for fidelity and separation; 0 leaves them out.
+        Replays and images looked at for fidelity and separation, three a task or more; 0 leaves
+        them out.
     arms : tuple of str
         Of `ARMS`.
     seeds : tuple of int
@@ -120,9 +121,9 @@ class Config:
             raise ConfigError.expected(
                 self, "share", "above 0, up to 1", self.share, "leave it out"
             )
-        if self.steps < 20 or min(self.probe, self.inside) < 0:
+        if self.steps < 20 or self.probe < 0 or not (self.inside == 0 or self.inside >= 15):
             raise ConfigError.expected(
-                self, "steps", "20 or more, probe and inside 0 or more",
+                self, "steps", "20 or more, probe 0 or more, inside 0, or 15 or more",
                 (self.steps, self.probe, self.inside), "leave them out",
             )  # fmt: skip
 

@@ -326,3 +326,7 @@ def test_what_does_not_fit_is_refused():
         lamellae.evidence(spoilt)
     with pytest.raises(InputError, match="42.* pixels"):
         developed().encode(np.zeros((2, 41), np.float32))
+    torn = np.zeros((2, 42), np.float32)
+    torn[1, 5] = np.nan
+    with pytest.raises(InputError, match=r"images\[1, 5\].*finite"):
+        developed().encode(torn)

@@ -231,6 +231,8 @@ def test_the_same_seed_learns_the_same_bits(digits):
         (lambda c: c.study(np.ones((1, 64)), np.array([10])), InputError, "classes from 0 to 9"),
         (lambda c: c.surprise([[300] * 64]), InputError, "grey levels"),
         (lambda c: c.surprise([[0] * 66]), InputError, "at most 64 pixels"),
+        (lambda c: c.surprise([[0] * 64 + [10]]), InputError, "classes from 0 to 9"),
+        (lambda c: c.surprise([bytes(64) + b"\x0a"]), InputError, "classes from 0 to 9"),
         (lambda c: c.study(np.full((1, 64), 3e38)), NumericalError, "lower the learning rate"),
     ],
 )
