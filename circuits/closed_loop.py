@@ -70,6 +70,10 @@ class Stimulus(Quantities):
                 self, "rate", "a rate and a length above 0, and a share above 0, at most 1",
                 (self.rate, self.length, self.share), "leave the stimulus out for none",
             )  # fmt: skip
+        if self.earliest > self.latest:
+            raise ConfigError.expected(
+                self, "earliest", f"at most latest, {self.latest:g} s", self.earliest, "swap them"
+            )
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,7 @@ class ClosedLoop:
         rhythm, dt = ca3.config.rhythm, ca3.config.dt
         gate = rhythm.gate(duration, noise) if rhythm else None
         engine, stimulator = ca3.engine(), _Stimulator(self.config.stimulus, ca3, hand)
+        self.stimulations = stimulator.given  # Grows as it goes: an explosion leaves it as it was.
         parts: list[Activity] = []
         total = ca3.network.steps(duration)
         piece = max(1, ca3.network.steps(self.config.step))
@@ -179,7 +184,6 @@ class ClosedLoop:
             parts.append(explosion.activity)
             explosion.activity = replace(joined(parts), up_states=up)
             raise
-        self.stimulations = stimulator.given
         return replace(joined(parts), up_states=up)
 
 

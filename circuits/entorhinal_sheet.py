@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.feature_maps import FeatureMaps
-from circuits.lamellae import QUIET
+from circuits.lamellae_config import QUIET
 
 FloatArray = NDArray[np.float32]
 Levels = NDArray[np.uint8]

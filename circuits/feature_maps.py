@@ -178,6 +178,13 @@ class FeatureMaps:
                 "FeatureMaps", "images", f"(n, {rows * columns}) pixels", images.shape,
                 "give images of the size that the maps were made for",
             )  # fmt: skip
+        wrong = ~np.isfinite(images)
+        if wrong.any():
+            image, pixel = np.argwhere(wrong)[0]
+            raise InputError.expected(
+                "FeatureMaps", f"images[{image}, {pixel}]", "a finite number",
+                float(images[image, pixel]), "mend or leave out the image",
+            )  # fmt: skip
         return np.ascontiguousarray(images, dtype=np.float32).reshape(-1, rows, columns)
 
     def _patches(self, image: FloatArray) -> FloatArray:

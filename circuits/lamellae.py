@@ -7,26 +7,21 @@ of L lamellae, K^L wholes are near to what is stored.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.merging import merge_alike
+from circuits.lamellae_config import LamellaeConfig
+from circuits.lamellar_squares import Squares
+from circuits.merging import merge_alike, merge_singles
 from neurosim.codes import SparseCode
-from neurosim.errors import ConfigError, InputError
+from neurosim.errors import InputError
 from neurosim.ledger import Ledger
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
-
-FINEST = 255
-"""Steps of the input at most: distances are sums of whole numbers, the same in any order."""
-
-QUIET = 0.3
-"""Activity of a lamella at which divisive inhibition halves it."""
 
 MOST_WINS = (1 << 16) - 1
 
@@ -34,75 +29,6 @@ N_AGES = 24
 """Ages of a class, by the logarithm (base 2) of the patterns it has seen."""
 
 _KEPT = ("wins", "seen", "usual", "met", "days", "today")
-
-
-@dataclass(frozen=True)
-class LamellaeConfig:
-    """How the entorhinal sheet is cut, and what a class may recruit.
-
-    Parameters
-    ----------
-    n_classes : int
-        Classes that can be told apart.
-    cells : int
-        Granule cells that a class recruits in each lamella.
-    extent, stride : int [columns of the sheet]
-        Side of the square of the sheet that drives a lamella, and from one to the next.
-    bits : int
-        Of a weight: 4 or 8.
-    strongest : float
-        Weight of the largest count.
-    conscience : float
-        How much a cell that has often won yields: distances count times wins to this power.
-    patience : float
-        How far it is made up for that a class met a few times has few cells: 0 not at all, so that
-        it is rarely heard beside old ones; 1 fully, at the cost of the old ones' peace.
-    room : bool
-        Whether a class that comes back on another day makes room for what it looks like now.
-    winners : int
-        Cells of the class that a pattern turns in each lamella: how sparse the gyrus is.
-    competition : bool
-        False is a lesion: whichever cell of the class wins does so by chance, not by its match.
-    """
-
-    n_classes: int = 10
-    cells: int = 60
-    extent: int = 3
-    stride: int = 2
-    bits: int = 4
-    strongest: float = 0.35
-    conscience: float = 0.5
-    patience: float = 0.5
-    room: bool = True
-    winners: int = 1
-    competition: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("n_classes", "cells", "extent", "stride"):
-            if getattr(self, name) < 1:
-                raise ConfigError.expected(self, name, "1 or more", getattr(self, name), "raise it")
-        most = self.cells if self.competition else 1
-        if not 1 <= self.winners <= most:
-            raise ConfigError.expected(self, "winners", f"1 to {most} cells", self.winners, "try 1")
-        if self.bits not in (4, 8):
-            raise ConfigError.expected(self, "bits", "4 or 8", self.bits, "choose one of them")
-        if not (self.strongest > 0 and 0 <= min(self.conscience, self.patience)) or (
-            max(self.conscience, self.patience) > 1
-        ):
-            raise ConfigError.expected(
-                self, "conscience", "0..1, so patience, and strongest above 0",
-                (self.conscience, self.patience, self.strongest), "try 0.5, 0.5 and 0.35",
-            )  # fmt: skip
-
-    @property
-    def most(self) -> int:
-        """The largest count of a weight."""
-        return (1 << self.bits) - 1
-
-    @property
-    def fine(self) -> int:
-        """Steps of the input to one count of a weight."""
-        return FINEST // self.most
 
 
 class Lamellae:
@@ -164,18 +90,9 @@ class Lamellae:
     def __init__(
         self, config: LamellaeConfig, sheet: tuple[int, int, int], rng: np.random.Generator
     ) -> None:
-        if min(sheet[:2]) < config.extent:
-            raise ConfigError.expected(
-                config, "extent", f"at most the sheet, {sheet[:2]}", config.extent, "lower it"
-            )
-        self.config, self.sheet, self._rng = config, sheet, rng
-        rows, columns = (
-            range(0, extent - config.extent + 1, config.stride) for extent in sheet[:2]
-        )
-        self._corners = [(row, column) for row in rows for column in columns]
-        n_pre = config.extent**2 * sheet[2]
-        shape = (len(self._corners), config.n_classes, config.cells)
-        self.weights = np.zeros((*shape, n_pre), dtype=np.uint8)
+        self.config, self.squares, self._rng = config, Squares(config, sheet), rng
+        shape = (len(self.squares.corners), config.n_classes, config.cells)
+        self.weights = np.zeros((*shape, self.squares.n_pre), dtype=np.uint8)
         self.wins = np.zeros(shape, dtype=np.uint16)
         self.seen = np.zeros(config.n_classes, dtype=np.uint32)
         self.usual = np.zeros((shape[0], N_AGES), dtype=np.float32)
@@ -187,7 +104,7 @@ class Lamellae:
     @property
     def n_lamellae(self) -> int:
         """Number of lamellae."""
-        return len(self._corners)
+        return len(self.squares.corners)
 
     @property
     def n_units(self) -> int:
@@ -212,7 +129,7 @@ class Lamellae:
         InputError
             For another size, a label that is no class, or activity that is not finite.
         """
-        drive = self._drive(activity)
+        drive = self.squares.drive(activity)
         wrong = (labels < 0) | (labels >= self.config.n_classes)
         if labels.shape != (len(drive),) or wrong.any():
             raise InputError.expected(
@@ -235,7 +152,7 @@ class Lamellae:
 
     def evidence(self, activity: FloatArray) -> FloatArray:
         """Return what speaks for each class, ``(n, n_classes)``; -inf for one never seen."""
-        drive = self._drive(activity)
+        drive = self.squares.drive(activity)
         total = np.zeros((len(drive), self.config.n_classes), np.float32)
         for lamella in range(self.n_lamellae):
             total += self._usual(lamella) - self._distances(drive, lamella).min(axis=2)
@@ -243,7 +160,7 @@ class Lamellae:
 
     def encode(self, activity: FloatArray) -> list[SparseCode]:
         """Return which granule cell of each lamella answers to each pattern, whatever its class."""
-        drive = self._drive(activity)
+        drive = self.squares.drive(activity)
         winners = np.stack(
             [
                 self._distances(drive, k).reshape(len(drive), -1).argmin(1)
@@ -253,89 +170,6 @@ class Lamellae:
         )
         first = np.arange(self.n_lamellae) * (self.n_units // self.n_lamellae)
         return [SparseCode(row + first, self.n_units) for row in winners]
-
-    def decode(self, code: SparseCode) -> FloatArray:
-        """Return the sheet ``(n_rows, n_columns, n_fields)`` that active cells stand for.
-
-        What a lamella's cells have learnt, the mean over active cells and over the lamellae that
-        share a column; normalised in each lamella as what they were driven by. The way back to the
-        entorhinal sheet when CA3 replays a code.
-
-        Parameters
-        ----------
-        code : SparseCode of n_units
-
-        Raises
-        ------
-        InputError
-            For a code of another size.
-        """
-        if code.n_units != self.n_units:
-            raise InputError.expected(
-                "Lamellae", "code", f"a code of {self.n_units} cells", code.n_units,
-                "decode what these lamellae have encoded",
-            )  # fmt: skip
-        sheet, shared = np.zeros(self.sheet, np.float32), np.zeros((*self.sheet[:2], 1), np.float32)
-        side, per_lamella = self.config.extent, self.n_units // self.n_lamellae
-        count = np.float32(self.config.strongest / self.config.most)
-        flat = self.weights.reshape(self.n_units, side, side, self.sheet[2])
-        for cell in code.active:
-            row, column = self._corners[cell // per_lamella]
-            sheet[row : row + side, column : column + side] += count * flat[cell]
-            shared[row : row + side, column : column + side] += 1
-        decoded: FloatArray = sheet / np.maximum(shared, 1)
-        return decoded
-
-    def part(self, activity: FloatArray, lamella: int) -> FloatArray:
-        """Return what one lamella sees ``(n, n_pre)``, in counts of a weight."""
-        side, (row, column) = self.config.extent, self._corners[lamella]
-        seen = activity[:, row : row + side, column : column + side]
-        return self._scale(seen.reshape(len(activity), -1)) / np.float32(self.config.fine)
-
-    def ideal_sheets(self, activity: FloatArray) -> FloatArray:
-        """Return the sheets ``(n, n_rows, n_columns, n_fields)`` a perfect code would lead back to.
-
-        That is what `decode` gives if a cell of its own has learnt each part.
-        """
-        side = self.config.extent
-        sheet = np.zeros((len(activity), *self.sheet), np.float32)
-        shared = np.zeros((*self.sheet[:2], 1), np.float32)
-        count = np.float32(self.config.strongest / self.config.most)
-        for lamella, (row, column) in enumerate(self._corners):
-            part = self.part(activity, lamella).reshape(-1, side, side, self.sheet[2])
-            sheet[:, row : row + side, column : column + side] += count * part
-            shared[row : row + side, column : column + side] += 1
-        sheet /= np.maximum(shared, 1)
-        return sheet
-
-    def sheets(self, labels: IntArray, cells: NDArray[np.integer]) -> FloatArray:
-        """Return what one cell in each lamella stands for, ``(n, n_rows, n_columns, n_fields)``.
-
-        As `decode`, for many codes at once.
-
-        Parameters
-        ----------
-        labels : (n,) int, or (n, n_lamellae)
-            Class of the cells.
-        cells : (n, n_lamellae) int
-            Of that class.
-        """
-        of = np.broadcast_to(labels.T, cells.T.shape)
-        side, n = self.config.extent, len(labels)
-        sheet = np.zeros((n, *self.sheet), np.float32)
-        shared = np.zeros((*self.sheet[:2], 1), np.float32)
-        for lamella, (row, column) in enumerate(self._corners):
-            part = self.weights[lamella, of[lamella], cells[:, lamella]]
-            square = np.s_[row : row + side, column : column + side]
-            sheet[:, square[0], square[1]] += part.reshape(n, side, side, self.sheet[2])
-            shared[square] += 1
-        sheet *= np.float32(self.config.strongest / self.config.most) / np.maximum(shared, 1)
-        return sheet
-
-    def whole_parts(self, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return which lamellae see no unknown cell of a sheet, ``(n_lamellae,)``."""
-        side = self.config.extent
-        return np.array([known[r : r + side, c : c + side].all() for r, c in self._corners])
 
     def distances(self, activity: FloatArray, which: IntArray) -> FloatArray:
         """Return squared distances to the cells of some lamellae; inf to a fresh cell.
@@ -350,7 +184,7 @@ class Lamellae:
         -------
         (n, n_some, n_classes, cells) float32
         """
-        drive = self._drive(activity)
+        drive = self.squares.drive(activity)
         return np.stack([self._distances(drive, int(k)) for k in which], axis=1)
 
     def settle(self) -> int:
@@ -365,25 +199,10 @@ class Lamellae:
             Cells that still stem from a single pattern: their class has no other in the lamella.
         """
         self.today[:] = False
-        left = 0
-        for k, c in zip(*np.nonzero((self.wins == 1).any(axis=2)), strict=True):
-            wins, weights = self.wins[k, c], self.weights[k, c]
-            for single in np.flatnonzero(wins == 1):
-                used = np.flatnonzero(wins > 0)
-                if wins[single] != 1:
-                    continue  # It took part in a merger meanwhile.
-                if len(used) == 1:
-                    left += 1
-                    break
-                own = weights[single].astype(np.float64)
-                others = used[used != single]
-                near = others[np.square(weights[others] - own).sum(axis=1).argmin()]
-                n = min(int(wins[near]) + 1, MOST_WINS)
-                goal = weights[near] + (own - weights[near]) / n
-                weights[near] = np.floor(goal + self._rng.random(goal.shape))
-                wins[near] = n
-                weights[single], wins[single] = 0, 0
-        return left
+        return sum(
+            merge_singles(self.weights[k, c], self.wins[k, c], self._rng)
+            for k, c in zip(*np.nonzero((self.wins == 1).any(axis=2)), strict=True)
+        )
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:
@@ -455,33 +274,6 @@ class Lamellae:
         n = len(u) * w.size
         self.ledger.add(n, 0, n, w.size * self.config.bits // 8)
         return distance
-
-    def _drive(self, activity: FloatArray) -> NDArray[np.int16]:
-        """Return what each lamella sees ``(n, n_lamellae, n_pre)``, `fine` steps to a count."""
-        if activity.ndim != 4 or activity.shape[1:] != self.sheet:
-            raise InputError.expected(
-                "Lamellae", "activity", f"(n, {', '.join(map(str, self.sheet))}) values",
-                activity.shape, "encode with the maps that the lamellae were made for",
-            )  # fmt: skip
-        if not np.isfinite(activity).all():
-            raise InputError.expected(
-                "Lamellae", "activity", "finite values", "NaN or inf", "see where they arise"
-            )
-        side = self.config.extent
-        parts = np.stack(
-            [
-                activity[:, r : r + side, c : c + side].reshape(len(activity), -1)
-                for r, c in self._corners
-            ],
-            axis=1,
-        )
-        return self._scale(parts).astype(np.int16)
-
-    def _scale(self, parts: FloatArray) -> FloatArray:
-        """Return ``u`` of parts ``(..., n_pre)`` in whole steps, `fine` to a count."""
-        u = parts / (np.linalg.norm(parts, axis=-1, keepdims=True) + np.float32(QUIET))
-        steps: FloatArray = np.rint(u * np.float32(FINEST / self.config.strongest))
-        return np.minimum(steps, FINEST)
 
 
 def n_bytes(state: Mapping[str, NDArray[Any]]) -> int:

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.entorhinal_sheet import WHITE, Levels, as_levels
-from circuits.lamellae import Lamellae, LamellaeConfig
+from circuits.lamellae import Lamellae
+from circuits.lamellae_config import LamellaeConfig
 from circuits.lamellar_ca3 import LamellarCA3, LamellarCA3Config
+from circuits.lamellar_readout import sheets
 from neurosim.contracts import Completion, Gauge, Replay
 from neurosim.errors import ConfigError, InputError
 
@@ -156,7 +158,7 @@ class LamellarHippocampus:
         """
         levels, seen, told = self._read(cue)
         activity = self._activity(levels[None])
-        open_ = self.gyrus.whole_parts(seen.reshape(self.sheet))
+        open_ = self.gyrus.squares.whole(seen.reshape(self.sheet))
         used = (self.gyrus.wins > 0).any(axis=2).all(axis=0)
         if not open_.any() or not used.any():
             return Completion((), 0.0)
@@ -178,11 +180,11 @@ class LamellarHippocampus:
         """Let CA3 reactivate by itself, `n` bursts, and read each out on the sheet."""
         labels, cells, agreement = self.ca3.replay(n, self.gyrus.wins, rng, acetylcholine)
         valid = np.all(cells >= 0, axis=1)
-        sheets = self._sheets(labels, cells)
+        levels = self._sheets(labels, cells)
         return [
             Replay(row.tobytes() + bytes((c,)), share, good, Trace(c, which))
             for row, c, share, good, which in zip(
-                sheets, labels.tolist(), agreement.tolist(), valid.tolist(), cells, strict=True
+                levels, labels.tolist(), agreement.tolist(), valid.tolist(), cells, strict=True
             )
         ]
 
@@ -251,7 +253,7 @@ class LamellarHippocampus:
 
     def _sheets(self, labels: IntArray, cells: NDArray[np.integer]) -> Levels:
         scale = np.float32(WHITE / self.config.gyrus.strongest)
-        return as_levels(self.gyrus.sheets(labels, cells) * scale)
+        return as_levels(sheets(self.gyrus, labels, cells) * scale)
 
     def _activity(self, levels: Levels) -> FloatArray:
         if levels.ndim != 2 or levels.shape[1] != self.n_levels:

@@ -58,3 +58,38 @@ def merge_alike(
     weights[used] = np.floor(w + rng.random(w.shape))
     wins[used] = np.minimum(n, np.iinfo(wins.dtype).max)
     return surplus
+
+
+def merge_singles(
+    weights: NDArray[np.uint8], wins: NDArray[np.uint16], rng: np.random.Generator
+) -> int:
+    """Merge each cell that stems from a single pattern with the nearest.
+
+    Parameters
+    ----------
+    weights : (cells, n_pre) uint8 [counts]
+        Changed in place; a mean between two counts becomes either by chance.
+    wins : (cells,) uint16
+        Changed in place; 0 for a fresh cell.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    int
+        Cells that still stem from a single pattern: 1 when there is no other, else 0.
+    """
+    for single in np.flatnonzero(wins == 1):
+        used = np.flatnonzero(wins > 0)
+        if wins[single] != 1:
+            continue  # It took part in a merger meanwhile.
+        if len(used) == 1:
+            return 1
+        own = weights[single].astype(np.float64)
+        others = used[used != single]
+        near = others[np.square(weights[others] - own).sum(axis=1).argmin()]
+        n = min(int(wins[near]) + 1, np.iinfo(wins.dtype).max)
+        goal = weights[near] + (own - weights[near]) / n
+        weights[near] = np.floor(goal + rng.random(goal.shape))
+        wins[near] = n
+        weights[single], wins[single] = 0, 0
+    return 0

@@ -5,88 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.bidirectional import (
-    BidirectionalConfig,
-    BidirectionalNetwork,
-    Inferred,
-    Precisions,
-)
+from circuits.bidirectional import BidirectionalNetwork, Inferred, Precisions
+from circuits.image_items import UNKNOWN, Array, Mask, glimpses, read, written
+from circuits.predictive_cortex_config import PredictiveCortexConfig
 from neurosim.contracts import Completion
-from neurosim.errors import ConfigError, InputError
+from neurosim.errors import InputError
 from neurosim.randomness import Streams
-
-Array = NDArray[np.floating]
-Mask = NDArray[np.bool_]
-
-UNKNOWN = -1
-"""A pixel that is covered, or a class that nobody has told."""
-
-WHITE = 255
-
-
-@dataclass(frozen=True)
-class PredictiveCortexConfig:
-    """How the cortex learns, completes and dreams.
-
-    Parameters
-    ----------
-    network : BidirectionalConfig
-        Its lowest layer is the image, its top layer the classes.
-    covered : float
-        Share of the images that are seen in part while the whole teaches, 0 to 1.
-    completion : int
-        Steps of inference of a completion.
-    completion_step : float
-        Their length.
-    trust : float
-        Precision of what is seen, in a completion and in a dream.
-    guidance : float
-        Precision of what a told class predicts of hidden layers, in a completion and in a dream.
-    variety : float
-        How far a dream's hidden values start from what the class predicts, in their usual
-        deviations, at temperature 1. Below 1, since cells vary together and noise does not.
-    rounds : int
-        Times a dream then covers a part of itself and completes it anew; each makes it smoother.
-    dream_weight : float
-        How much a dream counts beside a lesson.
-    memory : float [samples]
-        Over which the running variances of errors are taken.
-    seed : int
-        Of first weights and of what is covered.
-    """
-
-    network: BidirectionalConfig = field(default_factory=BidirectionalConfig)
-    covered: float = 0.6
-    completion: int = 10
-    completion_step: float = 0.1
-    trust: float = 1.0
-    guidance: float = 1.0
-    variety: float = 0.3
-    rounds: int = 0
-    dream_weight: float = 1.0
-    memory: float = 5000.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.covered <= 1:
-            raise ConfigError.expected(self, "covered", "0 to 1", self.covered, "try 0.6")
-        if self.completion < 0 or self.rounds < 0:
-            raise ConfigError.expected(
-                self, "completion", "0 or more, as rounds", (self.completion, self.rounds),
-                "leave them out",
-            )  # fmt: skip
-        if self.network.sizes[-1] > WHITE + 1:
-            raise ConfigError.expected(
-                self, "network", f"at most {WHITE + 1} classes", self.network.sizes[-1],
-                "an item is written in bytes; tell fewer",
-            )  # fmt: skip
-        if not self.memory >= 1:
-            raise ConfigError.expected(self, "memory", "1 sample or more", self.memory, "try 5000")
 
 
 class PredictiveCortex:
@@ -174,7 +102,7 @@ class PredictiveCortex:
         view = images
         if self.config.covered:
             rng = self.streams.generator("predictive_cortex/views", step)
-            view = images * self._glimpses(len(images), rng)
+            view = images * glimpses(len(images), self.n_pixels, self.config.covered, rng)
         top, known = self._told(labels, len(images))
         inferred = self.credit(view, images, top, known)
         self._track(inferred, known)
@@ -249,7 +177,7 @@ class PredictiveCortex:
             values = values.astype(net.dtype)
         image = np.clip(net.fall(0, net.activity(1, values)[0]), 0, 1)
         for _ in range(self.config.rounds):
-            seen = self._glimpses(len(image), rng, share=1.0) > 0
+            seen = glimpses(len(image), self.n_pixels, 1.0, rng)
             image = self.imagine(self.perceive(image, seen, labels))
         return image
 
@@ -283,12 +211,12 @@ class PredictiveCortex:
             inferred = self.perceive(images, seen, labels)
             images = np.where(seen, images, self.imagine(inferred))
             named = np.where(labels == UNKNOWN, inferred.values[-1].argmax(axis=1), labels)
-            return self._written(images, named)
+            return written(images, named)
         known = np.flatnonzero(self.familiar)
         if not n or not len(known):
             return []
         labels = known[rng.integers(len(known), size=n)]
-        return self._written(self.generate(labels, rng, temperature), labels)
+        return written(self.generate(labels, rng, temperature), labels)
 
     def recall(self, cues: Sequence[Sequence[int]]) -> list[Completion]:
         """Complete each cue; a cue of all pixels is named."""
@@ -303,7 +231,7 @@ class PredictiveCortex:
             scores[part] = inferred.values[-1]
             images[part] = np.where(seen[part], images[part], self.imagine(inferred))
         belief = self.belief(scores)
-        filled = self._written(images, belief.argmax(1))
+        filled = written(images, belief.argmax(1))
         return [
             Completion(tuple(item[len(cue) :]), float(p.max()))
             for item, cue, p in zip(filled, cues, belief, strict=True)
@@ -387,25 +315,6 @@ class PredictiveCortex:
         for name, mine in self.state.items():
             mine[...] = state[name]
 
-    def _glimpses(self, n: int, rng: np.random.Generator, share: float | None = None) -> Array:
-        """Return masks ``(n, n_pixels)`` of images seen in part: a straight edge covers the rest.
-
-        The edge lies in the middle; the covered half is on any of the four sides. An image that is
-        no square is covered pixel by pixel.
-        """
-        whole = rng.random(n) >= (self.config.covered if share is None else share)
-        side = math.isqrt(self.n_pixels)
-        if side * side != self.n_pixels:
-            seen = rng.random((n, self.n_pixels)) < 0.5
-        else:
-            edge = np.full((n, 1), side // 2)
-            across = rng.integers(2, size=n).astype(bool)[:, None]
-            flipped = rng.integers(2, size=n).astype(bool)[:, None]
-            row, column = np.divmod(np.arange(self.n_pixels), side)
-            seen = (np.where(across, row, column) < edge) ^ flipped
-        seen[whole] = True
-        return seen.astype(self.network.dtype)
-
     def _told(self, labels: NDArray[np.integer] | None, n: int) -> tuple[Array | None, Mask | None]:
         if labels is None:
             return None, None
@@ -450,43 +359,6 @@ class PredictiveCortex:
         return values
 
     def _read(self, items: Sequence[Sequence[int]]) -> tuple[Array, Mask, NDArray[np.intp]]:
-        """Return images, which pixels are known, and classes of items."""
-        lengths = {len(item) if isinstance(item, bytes) else -1 for item in items}
-        if len(lengths) == 1 and 0 < min(lengths) <= self.n_pixels + 1:
-            return self._read_bytes(items)  # type: ignore[arg-type]
-        full = np.full((len(items), self.n_pixels + 1), UNKNOWN, dtype=np.int64)
-        for row, item in zip(full, items, strict=True):
-            if len(item) > len(row):
-                raise InputError.expected(
-                    self, "items", f"at most {self.n_pixels} pixels and a class", len(item),
-                    "shorten it",
-                )  # fmt: skip
-            row[: len(item)] = list(item)
-        pixels, labels = full[:, :-1], full[:, -1]
-        wrong = (pixels < UNKNOWN) | (pixels > WHITE)
-        if wrong.any():
-            raise InputError.expected(
-                self, "items", f"grey levels 0..{WHITE}, or {UNKNOWN}", int(pixels[wrong][0]),
-                "scale the image",
-            )  # fmt: skip
-        seen = pixels != UNKNOWN
-        images = (np.where(seen, pixels, 0) / WHITE).astype(self.network.dtype)
+        images, seen, labels = read(items, self.n_pixels, self.network.dtype)
+        self._told(labels, len(labels))  # Refuses what is no class.
         return images, seen, labels
-
-    def _read_bytes(self, items: Sequence[bytes]) -> tuple[Array, Mask, NDArray[np.intp]]:
-        """Read items of one length, without looking at each number."""
-        given = np.frombuffer(b"".join(items), np.uint8).reshape(len(items), -1)
-        shape = (len(items), self.n_pixels)
-        labels = np.full(len(items), UNKNOWN, np.intp)
-        if given.shape[1] > self.n_pixels:
-            given, labels = given[:, :-1], given[:, -1].astype(np.intp)
-        images, seen = np.zeros(shape, self.network.dtype), np.zeros(shape, np.bool_)
-        images[:, : given.shape[1]] = given
-        images /= self.network.dtype.type(WHITE)
-        seen[:, : given.shape[1]] = True
-        return images, seen, labels
-
-    def _written(self, images: Array, labels: NDArray[np.integer]) -> list[bytes]:
-        grey = np.rint(np.clip(images, 0, 1) * WHITE)
-        full = np.column_stack([grey, labels]).astype(np.uint8)
-        return [row.tobytes() for row in full]

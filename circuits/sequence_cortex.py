@@ -242,7 +242,7 @@ class SequenceCortex:
             if rng is None:
                 item = int(p.argmax())
             else:
-                sharp = p ** (1 / max(temperature, 1e-3))
+                sharp = (p / p.max()) ** (1 / max(temperature, 1e-3))
                 item = int(rng.choice(p.size, p=sharp / sharp.sum()))
             least = min(least, float(p[item]))
             if item == self.end:

@@ -317,11 +317,13 @@ class SpikingHippocampus:
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:
-        """Return recurrent weights, and places and mean weight of each run, by name.
+        """Return recurrent weights, and the runs: how many, their places and mean weights.
 
-        Wiring and fields follow from the seed.
+        Wiring and fields follow from the seed, and the spikes of the next run from the number.
         """
-        found: dict[str, NDArray[Any]] = {"recurrent": self.recurrent.weights}
+        found: dict[str, NDArray[Any]] = {
+            "recurrent": self.recurrent.weights, "n_stored": np.array(self._n_stored),
+        }  # fmt: skip
         for k, (items, weight) in enumerate(self._written.items()):
             found[f"runs/{k}/items"] = np.array(items)
             found[f"runs/{k}/weight"] = np.array(weight)
@@ -347,7 +349,7 @@ class SpikingHippocampus:
             tuple(state[f"runs/{k}/items"].tolist()): float(state[f"runs/{k}/weight"])
             for k in range(n_runs)
         }
-        self._n_stored = n_runs
+        self._n_stored = int(state["n_stored"])
 
     # Its parts
 
@@ -389,6 +391,8 @@ class SpikingHippocampus:
 
     def _mean_weight(self, items: Sequence[int]) -> float:
         rows, inside = self._among(self.maps.cells_of(items))
+        if not inside.any():  # Few cells: none of them reaches another.
+            return self.config.initial_weight
         return float(self.recurrent.weights[rows][inside].mean(dtype=np.float64))
 
     def _weaken(self, cells: NDArray[np.int64], share: float) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.bidirectional import Inferred
-from circuits.predictive_cortex import Array, PredictiveCortex
+from circuits.image_items import Array
+from circuits.predictive_cortex import PredictiveCortex
 from neurosim.network import softmax
 
 

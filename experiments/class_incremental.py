@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from circuits.lamellar_readout import decode, ideal_sheets
 from experiments.comparison import Measured, check_names, compare, key, record
 from experiments.continual.a_gem import AGEM
 from experiments.continual.der import DER
@@ -258,7 +259,7 @@ def look_inside(
         ``nearest_image`` and ``nearest_image_least``, the distance of a cell's weights to the
         nearest training image's part, mean and least, in units of the mean distance of a training
         image's part to that of the nearest *other* image, and ``_exact``, how many are at 0;
-        ``nearest_decoded`` alike, of whole sheets that `Lamellae.decode` gives.
+        ``nearest_decoded`` alike, of whole sheets that `lamellar_readout.decode` gives.
     """
     batches = [stream.test(number) for number in range(len(stream.tasks))]
     x = np.concatenate([batch.x[:n] for batch in batches])
@@ -314,17 +315,17 @@ def nearest_images(
     )
     cells, others = [], []
     for lamella in range(lamellae.n_lamellae):
-        part = lamellae.part(activity, lamella)
+        part = lamellae.squares.part(activity, lamella)
         part = part[np.square(part).sum(axis=1) > 0]  # An empty part is no image.
         wins = lamellae.wins[lamella].ravel()
         weights = lamellae.weights[lamella].reshape(len(wins), -1).astype(np.float32)
         some = rng.permutation(np.flatnonzero((wins > 0) & weights.any(axis=1)))[:n]
         cells.append(nearest(weights[some], part))
         others.append(nearest_other(part, rng.permutation(len(part))[:n]))
-    sheets = lamellae.ideal_sheets(activity).reshape(len(activity), -1)
+    sheets = ideal_sheets(lamellae, activity).reshape(len(activity), -1)
     asked = rng.permutation(len(activity))[:n]
     codes = lamellae.encode(activity[asked])
-    decoded = np.stack([lamellae.decode(code).ravel() for code in codes])
+    decoded = np.stack([decode(lamellae, code).ravel() for code in codes])
     return {
         "image": (np.concatenate(cells), np.concatenate(others)),
         "decoded": (nearest(decoded, sheets), nearest_other(sheets, asked)),

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from circuits.bidirectional import BidirectionalConfig
-from circuits.predictive_cortex import PredictiveCortex, PredictiveCortexConfig
+from circuits.predictive_cortex import PredictiveCortex
+from circuits.predictive_cortex_config import PredictiveCortexConfig
 from experiments.comparison import check_names
 from neurosim import datasets
 from neurosim.hdf5 import Arrays

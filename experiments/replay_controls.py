@@ -47,7 +47,9 @@ class RawReplay(LamellarHippocampus):
         return super().experience(levels, labels)
 
     def replay(self, n: int, rng: np.random.Generator, acetylcholine: float = 0.0) -> list[Replay]:
-        """Draw sheets by chance."""
+        """Draw sheets by chance; none if none has come."""
+        if not self._days:
+            return []
         levels, labels = (np.concatenate(each) for each in zip(*self._days, strict=True))
         nowhere = np.zeros(self.gyrus.n_lamellae, np.int32)
         return [
@@ -67,3 +69,10 @@ class RawReplay(LamellarHippocampus):
                 np.concatenate(each) for each in zip(*self._days, strict=True)
             )
         return kept
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take a saved state back, the raw sheets with it."""
+        super().restore(state)
+        self._days = []
+        if "raw/sheets" in state:
+            self._days.append((np.array(state["raw/sheets"]), np.array(state["raw/labels"])))

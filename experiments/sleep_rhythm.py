@@ -80,10 +80,11 @@ class Config:
 
     def __post_init__(self) -> None:
         check_names(self, "arms", self.arms, ARMS)
-        for name in ("sleep_seconds", "level_seconds"):
-            if not getattr(self, name) >= 1:
+        # A shorter night might lie between two up states, or within one.
+        for name, least in (("sleep_seconds", 5), ("level_seconds", 1)):
+            if not getattr(self, name) >= least:
                 raise ConfigError.expected(
-                    self, name, "a second or more", getattr(self, name), "lengthen it"
+                    self, name, f"{least} s or more", getattr(self, name), "lengthen it"
                 )
 
     def states(self, arm: str) -> SlowOscillation:

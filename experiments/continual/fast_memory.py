@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.feature_maps import FeatureMaps, FeatureMapsConfig
-from circuits.lamellae import Lamellae, LamellaeConfig
+from circuits.lamellae import Lamellae
+from circuits.lamellae_config import LamellaeConfig
 from neurosim.continual import ContinualLearner, Method, Shape
-from neurosim.errors import ConfigError
+from neurosim.errors import ConfigError, InputError
 from neurosim.streams import Batch
 
 Array = NDArray[np.float32]
@@ -104,6 +105,12 @@ class Pixels:
 
     def encode(self, images: Array) -> Array:
         """Return the images, ``(n, n_rows, n_columns, 1)``."""
+        n_pixels = self.grid[0] * self.grid[1]
+        if images.ndim != 2 or images.shape[1] != n_pixels:
+            raise InputError.expected(
+                self, "images", f"(n, {n_pixels}) pixels", images.shape,
+                "give images of the size that it was made for",
+            )  # fmt: skip
         return images.reshape(len(images), *self.grid, 1)
 
 

@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.lamellae import Lamellae, LamellaeConfig
+from circuits.lamellae import Lamellae
+from circuits.lamellae_config import LamellaeConfig
 from neurosim.continual import ContinualLearner, Method, Shape
 from neurosim.streams import Batch
 

@@ -189,7 +189,7 @@ class Sleeping(NetworkLearner):
         """
         before, gains = 1.0, []
         for weights, activity in zip(self.network.weights, self.activities(x), strict=True):
-            scale = max(float(weights.max()), float(activity.max()), 1e-12)
+            scale = max(float(weights.max()), float(activity.max(initial=0.0)), 1e-12)
             before = scale / before
             gains.append(self.method.gain / before)
         return np.array(gains)
@@ -205,10 +205,12 @@ class Sleeping(NetworkLearner):
         bars[0], bars[-1] = method.thresholds[0], method.thresholds[2]
         potentials = tuple(np.zeros(len(w)) for w in weights)
         bar = 0.5 * 1000 / method.rate  # A pixel of p spikes with a chance of 2 p rate dt.
+        # One place less than would fit at each end, as in the authors' code.
+        room = [max(rows - side, 1), max(columns - side, 1)]
         for start in range(0, steps, NIGHT_PART):
             n = min(NIGHT_PART, steps - start)
-            # One place less than would fit at each end, as in the authors' code.
-            corners = self.rng.integers(max([rows - side, columns - side, 1]), size=(n, 2))
+            # One bound for both draws other numbers than two bounds that are the same.
+            corners = self.rng.integers(room[0] if room[0] == room[1] else room, size=(n, 2))
             chance = bar * self.rng.random((n, side, side))
             events, writes = _sleep(
                 weights, potentials, mean, corners, chance, gains, bars, method.inc, method.dec

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from circuits.bidirectional import BidirectionalConfig
 from circuits.entorhinal_sheet import EntorhinalSheet
 from circuits.feature_maps import FeatureMaps, FeatureMapsConfig
-from circuits.lamellae import LamellaeConfig
+from circuits.lamellae_config import LamellaeConfig
 from circuits.lamellar_ca3 import LamellarCA3Config
 from circuits.lamellar_hippocampus import LamellarHippocampus, LamellarHippocampusConfig
 from circuits.night import Night
 from circuits.night_config import NightConfig
 from circuits.night_report import DawnReport
-from circuits.predictive_cortex import PredictiveCortex, PredictiveCortexConfig
+from circuits.predictive_cortex import PredictiveCortex
+from circuits.predictive_cortex_config import PredictiveCortexConfig
 from experiments.backprop_cortex import BackpropCortex
 from experiments.continual.fast_memory import maps_for
 from experiments.replay_controls import RandomReplay, RawReplay

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from circuits.feature_maps import FAINT, FeatureMaps, FeatureMapsConfig
-from circuits.lamellae import N_AGES, QUIET, Lamellae, LamellaeConfig, n_bytes
+from circuits.lamellae import N_AGES, Lamellae, n_bytes
+from circuits.lamellae_config import QUIET, LamellaeConfig
+from circuits.lamellar_readout import decode, ideal_sheets
 from neurosim.codes import SparseCode
 from neurosim.errors import ConfigError, InputError
 from neurosim.streams import Stream, StreamConfig
@@ -108,7 +110,7 @@ def test_the_kernel_keeps_the_rule(bits):
     config = LamellaeConfig(3, cells=2, extent=2, stride=1, bits=bits, strongest=1.0)
     lamellae = Lamellae(config, (3, 3, 2), np.random.default_rng(4))
     activity, labels = sheet_of(20), np.random.default_rng(1).integers(3, size=20)
-    drive = lamellae._drive(activity)
+    drive = lamellae.squares.drive(activity)
     chance = np.random.default_rng(4).random(drive.shape, dtype=np.float32)
     weights, wins = reference_observe(lamellae, drive, labels, chance)
     lamellae.observe(activity, labels)
@@ -136,7 +138,7 @@ def test_a_step_is_on_average_that_of_the_instar_rule():
         lamellae.wins[...] = 3
         lamellae.observe(second[None], np.zeros(1, dtype=np.int64))
         total += lamellae.weights[0, 0, 0]
-    u = lamellae._drive(second[None])[0, 0] / config.fine
+    u = lamellae.squares.drive(second[None])[0, 0] / config.fine
     change = Instar.reference(u, np.ones(1), np.full((1, 8), 7.0), 1.0, 1 / 4)[0]
     # A whole count by chance: standard deviation at most 0.5; 4 standard errors of the mean.
     np.testing.assert_allclose(total / n, 7 + change, atol=4 * 0.5 / np.sqrt(n))
@@ -161,7 +163,7 @@ def test_evidence_is_the_sum_of_the_nearest_parts():
     lamellae = Lamellae(LamellaeConfig(2, 3, 2, 1), (3, 3, 2), np.random.default_rng(0))
     lamellae.observe(sheet_of(8), np.arange(8) % 2)
     probe = sheet_of(3, seed=3)
-    u = lamellae._drive(probe) / lamellae.config.fine
+    u = lamellae.squares.drive(probe) / lamellae.config.fine
     gaps = u[:, :, None, None] - lamellae.weights[None]
     distances = np.where(lamellae.wins > 0, (gaps**2).sum(-1), np.inf)
     assert lamellae.seen.tolist() == [4, 4]  # Of one age: what is usual drops out.
@@ -189,11 +191,11 @@ def test_a_code_leads_back_to_what_it_was_made_of():
             total[row : row + 2, column : column + 2] += part / (np.linalg.norm(part) + QUIET)
             shared[row : row + 2, column : column + 2] += 1
         # A count is 1/255, and each was rounded by chance.
-        np.testing.assert_allclose(lamellae.decode(code), total / shared, atol=1.5 / 255)
-        sheet = lamellae.ideal_sheets(pattern[None])[0]
+        np.testing.assert_allclose(decode(lamellae, code), total / shared, atol=1.5 / 255)
+        sheet = ideal_sheets(lamellae, pattern[None])[0]
         np.testing.assert_allclose(sheet, total / shared, atol=0.6 / 255)
     with pytest.raises(InputError, match="a code of 24 cells"):
-        lamellae.decode(SparseCode(np.array([0]), 7))
+        decode(lamellae, SparseCode(np.array([0]), 7))
 
 
 def test_what_a_single_pattern_left_does_not_outlast_the_day():
@@ -212,7 +214,7 @@ def test_what_a_single_pattern_left_does_not_outlast_the_day():
     # The mean of what was seen is kept, but for less than a count each time a step is rounded.
     after = (lamellae.wins[0, 0, :, None] * lamellae.weights[0, 0].astype(float)).sum(0)
     np.testing.assert_allclose(after, total, atol=12)
-    u = lamellae._drive(patterns[:2])[:, 0]
+    u = lamellae.squares.drive(patterns[:2])[:, 0]
     merged = lamellae.weights[0, 1][lamellae.wins[0, 1] == 2][0]
     np.testing.assert_allclose(merged, u.mean(axis=0), atol=1.5)
 
@@ -324,3 +326,7 @@ def test_what_does_not_fit_is_refused():
         lamellae.evidence(spoilt)
     with pytest.raises(InputError, match="42.* pixels"):
         developed().encode(np.zeros((2, 41), np.float32))
+    torn = np.zeros((2, 42), np.float32)
+    torn[1, 5] = np.nan
+    with pytest.raises(InputError, match=r"images\[1, 5\].*finite"):
+        developed().encode(torn)

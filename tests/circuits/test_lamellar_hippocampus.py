@@ -5,7 +5,7 @@ import pytest
 
 from circuits.entorhinal_sheet import EntorhinalSheet
 from circuits.feature_maps import FeatureMaps, FeatureMapsConfig
-from circuits.lamellae import QUIET, LamellaeConfig
+from circuits.lamellae_config import QUIET, LamellaeConfig
 from circuits.lamellar_ca3 import LamellarCA3, LamellarCA3Config
 from circuits.lamellar_hippocampus import LamellarHippocampus, LamellarHippocampusConfig
 from neurosim import contracts

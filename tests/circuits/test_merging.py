@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, ward
 
-from circuits.lamellae import Lamellae, LamellaeConfig
+from circuits.lamellae import Lamellae
+from circuits.lamellae_config import LamellaeConfig
 from circuits.merging import merge_alike
 
 

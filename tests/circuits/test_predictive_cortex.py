@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from circuits.bidirectional import BidirectionalConfig, BidirectionalNetwork, Precisions
-from circuits.predictive_cortex import UNKNOWN, PredictiveCortex, PredictiveCortexConfig
+from circuits.image_items import UNKNOWN
+from circuits.predictive_cortex import PredictiveCortex
+from circuits.predictive_cortex_config import PredictiveCortexConfig
 from neurosim import contracts
 from neurosim.errors import ConfigError, InputError, NumericalError
 from neurosim.optimisers import Optimiser
@@ -229,6 +231,8 @@ def test_the_same_seed_learns_the_same_bits(digits):
         (lambda c: c.study(np.ones((1, 64)), np.array([10])), InputError, "classes from 0 to 9"),
         (lambda c: c.surprise([[300] * 64]), InputError, "grey levels"),
         (lambda c: c.surprise([[0] * 66]), InputError, "at most 64 pixels"),
+        (lambda c: c.surprise([[0] * 64 + [10]]), InputError, "classes from 0 to 9"),
+        (lambda c: c.surprise([bytes(64) + b"\x0a"]), InputError, "classes from 0 to 9"),
         (lambda c: c.study(np.full((1, 64), 3e38)), NumericalError, "lower the learning rate"),
     ],
 )

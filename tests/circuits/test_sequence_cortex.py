@@ -98,3 +98,10 @@ def test_bad_input_is_refused():
         SequenceCortexConfig(n_items=1)
     with pytest.raises(ConfigError, match="SequenceCortexConfig.rate"):
         SequenceCortexConfig(rate=-1.0)
+
+
+def test_at_no_temperature_it_dreams_of_what_is_most_likely():
+    cortex = SequenceCortex(SequenceCortexConfig(n_items=8))
+    # The likeliest has 0.13, and 0.13 ** 1000 is 0 in double precision.
+    cortex.weights[-1, 3], cortex.weights[-1, -1] = 0.2, 0.1
+    assert cortex.dream(1, seed=0, temperature=0.0) == [(3,) * cortex.config.longest]

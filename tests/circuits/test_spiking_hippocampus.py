@@ -1,6 +1,7 @@
 """A spiking hippocampus keeps the contract: it learns a track, replays, fades, and is heard."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from circuits.sequence_cortex import SequenceCortex, SequenceCortexConfig
 from circuits.sleep_rhythm import within
 from circuits.spiking_ca3 import PYRAMIDAL, SpikingCA3Config
 from circuits.spiking_hippocampus import SpikingHippocampus, SpikingHippocampusConfig
+from circuits.spiking_network import Explosion
 from circuits.track_maps import TrackMaps, Walk
-from neurosim.contracts import Hippocampus
+from neurosim.contracts import Hippocampus, Replay
 from neurosim.errors import ConfigError, InputError
+from neurosim.online_ripples import DetectorConfig
 from neurosim.phases import NREM, REM
 from neurosim.randomness import Streams
 from neurosim.sharp_waves import Event, sharp_waves
@@ -246,3 +249,49 @@ def test_bad_settings_are_refused():
         other.restore({"recurrent": np.zeros((3, 3), dtype=np.float32)})
     with pytest.raises(ConfigError, match="salience"):
         other.store(TRACK, salience=0.0)
+    with pytest.raises(ConfigError, match="earliest"):
+        Stimulus(earliest=0.2, latest=0.1)
+
+
+def small():
+    """Return a hippocampus so small that two places may hold no synapse."""
+    tiny = SpikingCA3Config(n_pyramidal=60, n_basket=6)
+    return SpikingHippocampus(replace(CONFIG, ca3=tiny, exposure=2.0), RULE)
+
+
+def test_after_a_restart_the_next_run_is_the_one_it_would_have_been():
+    going, again = small(), small()
+    for _ in range(2):
+        going.store(TRACK)  # The same way twice is one memory and two runs.
+    again.restore({name: array.copy() for name, array in going.state.items()})
+    before = going.recurrent.weights.copy()
+    for each in (going, again):
+        each.store(TRACK)
+    assert (going.recurrent.weights != before).any()
+    np.testing.assert_array_equal(again.recurrent.weights, going.recurrent.weights)
+
+
+def test_where_no_synapse_joins_the_cells_of_a_place_nothing_lies_deep():
+    hippocampus = small()
+    assert not hippocampus._among(hippocampus.maps.cells_of((0,)))[1].any()
+    assert hippocampus.depth(Replay((0,), 1.0, True, None)) == 1
+
+
+def test_an_explosion_leaves_what_was_detected_and_done_until_then(monkeypatch):
+    ca3 = small().asleep()
+    engine, calls = ca3.engine(), []
+
+    def run(*given):
+        part = engine.run(*given)
+        calls.append(part)
+        if len(calls) == 5:
+            raise Explosion("too much", part)
+        return part
+
+    monkeypatch.setattr(ca3, "engine", lambda: SimpleNamespace(run=run))
+    loop = ClosedLoop(LoopConfig(DetectorConfig(threshold=1e-30), Stimulus()))
+    loop._calibrated = True
+    with pytest.raises(Explosion) as caught:
+        loop.sleep(ca3, 1.0, np.random.default_rng(0))
+    assert caught.value.activity.duration == pytest.approx(0.05)
+    assert loop.detections and loop.stimulations

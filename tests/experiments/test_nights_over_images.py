@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from circuits.bidirectional import BidirectionalConfig
-from circuits.predictive_cortex import PredictiveCortexConfig
+from circuits.predictive_cortex_config import PredictiveCortexConfig
 from experiments import nights_over_images
 from experiments.backprop_cortex import BackpropCortex
 from experiments.continual.sleeping import NIGHT, Sleeper, Sleeping
@@ -145,6 +145,16 @@ def test_no_cell_of_a_single_image_outlasts_the_day():
     assert sleeper.nights == 1 and not (sleeper.hippocampus.gyrus.wins == 1).any()
 
 
+def test_raw_sheets_outlast_a_restart():
+    sleeper, other = born(replay="raw"), born(replay="raw", seed=1)
+    assert sleeper.hippocampus.replay(3, np.random.default_rng(0)) == []
+    sleeper.observe(images())
+    other.hippocampus.restore(sleeper.hippocampus.state)
+    said = [s.hippocampus.replay(9, np.random.default_rng(0)) for s in (sleeper, other)]
+    assert [r.items for r in said[0]] == [r.items for r in said[1]]
+    assert len({r.items for r in said[0]}) > 3
+
+
 def test_an_untouched_sleeper_has_nothing_to_dream_of():
     sleeper = born()
     sleeper.sleep()
@@ -261,6 +271,8 @@ def test_the_nights_of_an_arm_are_spread_over_its_stream():
         nights_over_images.Config(arms=("nigth",))
     with pytest.raises(ConfigError, match="20 or more"):
         nights_over_images.Config(steps=5)
+    with pytest.raises(ConfigError, match="15 or more"):
+        nights_over_images.Config(inside=3)
 
 
 @pytest.mark.data

@@ -8,7 +8,7 @@ from experiments import permuted_tasks
 from experiments.continual.fast_memory import FastMemory
 from experiments.permuted_tasks import Config, Result
 from neurosim.continual import Shape
-from neurosim.errors import ConfigError
+from neurosim.errors import ConfigError, InputError
 from neurosim.streams import Batch
 
 
@@ -52,6 +52,8 @@ def test_without_maps_the_pixels_drive_four_lamellae():
     learner.observe(Batch(x, np.arange(5), 0))
     np.testing.assert_array_equal(learner.maps.encode(x).reshape(5, 64), x)
     assert learner.predict(x).argmax(axis=1).tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(InputError, match=r"\(n, 64\) pixels"):
+        learner.predict(x[:, :49])
 
 
 def test_impossible_configurations_are_refused():

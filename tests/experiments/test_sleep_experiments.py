@@ -165,6 +165,6 @@ def test_unknown_arms_and_a_cortex_too_small_are_refused():
     with pytest.raises(ConfigError, match="cortex.n_items"):
         ripple_disruption.Config(cortex=replace(NIGHT.cortex, n_items=12))
     with pytest.raises(ConfigError, match="Config.sleep_seconds"):
-        sleep_rhythm.Config(sleep_seconds=0.0)
+        sleep_rhythm.Config(sleep_seconds=1.0)
     with pytest.raises(ConfigError, match="recorded_seconds"):
         spiking_night.Config(recorded_seconds=500.0)

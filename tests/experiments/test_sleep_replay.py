@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from experiments.class_incremental import PROTOCOLS
+from experiments.continual import sleep_replay
 from experiments.continual.sleep_replay import SleepReplay, _sleep
 from neurosim.continual import Shape, live
 from neurosim.errors import ConfigError
@@ -86,6 +87,17 @@ def test_gains_make_the_largest_activity_of_each_layer_one():
     assert min(first.max(), second.max()) > learner.network.weights[1].max()
     gains = learner.gains(x)
     np.testing.assert_allclose(gains, [1 / first.max(), first.max() / second.max()], rtol=1e-5)
+
+
+def test_windows_lie_within_images_that_are_no_squares(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        sleep_replay, "_sleep", lambda w, v, mean, corners, *rest: seen.append(corners) or (0, 0)
+    )
+    method = SleepReplay(hidden=(9,), steps=200, window=4)
+    learner = method.begin(Shape(36, 4, (4, 9)), np.random.default_rng(0))
+    learner.end_of_task(0)  # Without an image, too.
+    assert seen[0][:, 0].max() == 0 and seen[0][:, 1].max() == 4 == 9 - method.window - 1
 
 
 def test_strange_nights_are_refused():

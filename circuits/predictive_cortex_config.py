@@ -1,0 +1,69 @@
+"""How the predictive-coding cortex learns, completes and dreams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from circuits.bidirectional import BidirectionalConfig
+from circuits.image_items import WHITE
+from neurosim.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class PredictiveCortexConfig:
+    """How the cortex learns, completes and dreams.
+
+    Parameters
+    ----------
+    network : BidirectionalConfig
+        Its lowest layer is the image, its top layer the classes.
+    covered : float
+        Share of the images that are seen in part while the whole teaches, 0 to 1.
+    completion : int
+        Steps of inference of a completion.
+    completion_step : float
+        Their length.
+    trust : float
+        Precision of what is seen, in a completion and in a dream.
+    guidance : float
+        Precision of what a told class predicts of hidden layers, in a completion and in a dream.
+    variety : float
+        How far a dream's hidden values start from what the class predicts, in their usual
+        deviations, at temperature 1. Below 1, since cells vary together and noise does not.
+    rounds : int
+        Times a dream then covers a part of itself and completes it anew; each makes it smoother.
+    dream_weight : float
+        How much a dream counts beside a lesson.
+    memory : float [samples]
+        Over which the running variances of errors are taken.
+    seed : int
+        Of first weights and of what is covered.
+    """
+
+    network: BidirectionalConfig = field(default_factory=BidirectionalConfig)
+    covered: float = 0.6
+    completion: int = 10
+    completion_step: float = 0.1
+    trust: float = 1.0
+    guidance: float = 1.0
+    variety: float = 0.3
+    rounds: int = 0
+    dream_weight: float = 1.0
+    memory: float = 5000.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.covered <= 1:
+            raise ConfigError.expected(self, "covered", "0 to 1", self.covered, "try 0.6")
+        if self.completion < 0 or self.rounds < 0:
+            raise ConfigError.expected(
+                self, "completion", "0 or more, as rounds", (self.completion, self.rounds),
+                "leave them out",
+            )  # fmt: skip
+        if self.network.sizes[-1] > WHITE + 1:
+            raise ConfigError.expected(
+                self, "network", f"at most {WHITE + 1} classes", self.network.sizes[-1],
+                "an item is written in bytes; tell fewer",
+            )  # fmt: skip
+        if not self.memory >= 1:
+            raise ConfigError.expected(self, "memory", "1 sample or more", self.memory, "try 5000")
