@@ -1,9 +1,8 @@
-"""Continual learners keep the contract and their papers' formulas, and a course measures them."""
+"""Continual learners keep the contract and their papers' formulas."""
 
 import dataclasses
 import math
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,13 +18,12 @@ from experiments.continual.si import SI
 from experiments.continual.sleeping import NIGHT
 from experiments.continual.streaming_lda import StreamingLDA
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
-from neurosim.continual import ContinualLearner, Method, Shape, first_samples, live
-from neurosim.datasets import ImageSet, load
+from neurosim.continual import ContinualLearner, Method, Shape
+from neurosim.datasets import load
 from neurosim.discovery import members
-from neurosim.errors import ConfigError, NumericalError
+from neurosim.errors import ConfigError
 from neurosim.network import softmax
-from neurosim.randomness import Streams
-from neurosim.streams import Batch, Stream, StreamConfig, mammoth
+from neurosim.streams import Batch, Stream, StreamConfig
 
 METHODS = members("experiments.continual", Method)
 every_method = pytest.mark.parametrize("name", METHODS)
@@ -344,173 +342,3 @@ def test_a_budget_too_small_for_a_cell_a_class_is_refused_with_the_least():
     assert sum(array.nbytes for array in learner.state.values()) == least
     large = FastMemory(budget=400_000).begin(shape, np.random.default_rng(0))
     assert 390_000 < sum(array.nbytes for array in large.state.values()) <= 400_000
-
-
-@dataclass(frozen=True)
-class Parrot(Method):
-    """Answer with the label seen last."""
-
-    source: ClassVar[str] = "made for this test"
-
-    def begin(self, shape, rng):
-        return _Parrot(shape)
-
-
-class _Parrot:
-    def __init__(self, shape):
-        self.last, self.n, self.state = 0, shape.n_outputs, {"memory/last": np.zeros(3)}
-        self.ended = []
-
-    def observe(self, batch):
-        self.last = int(batch.y[-1])
-
-    def end_of_task(self, task):
-        self.ended.append(task)
-
-    def predict(self, x):
-        return np.tile(np.eye(self.n)[self.last], (len(x), 1))
-
-
-def test_a_course_measures_what_a_parrot_knows():
-    stream = Stream(replace(mammoth("digits"), visits=(0, 1, 0)), 0)
-    course = live(stream, Parrot(), np.random.default_rng(0))
-    share = np.array(
-        [(stream.test(k).y == np.bincount(stream.test(k).y).argmax()).mean() for k in (0, 1)]
-    )
-    assert ((course.accuracy > 0.3) == [[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [1, 0, 0, 0, 0]]).all()
-    assert course.accuracy[:, :2].max() <= share.max() + 1e-9
-    assert course.visits == (0, 1, 0) and course.n_bytes == 24 and course.n_bytes_network == 0
-    np.testing.assert_array_equal(course.gaps[1:], [1.0, 1.0])  # All of the old is gone.
-    assert np.isnan(course.gaps[0])
-    assert course.metrics()["acc"] == pytest.approx(course.accuracy[-1, :2].mean())
-    assert (course.speed[:, 0] > 0.3).all()  # It knows the class it saw last.
-    told = live(
-        Stream(replace(mammoth("digits"), scenario="task"), 0), Parrot(), np.random.default_rng(0)
-    )
-    # Told the task, what is not one of its classes cannot be answered: the first output of two.
-    assert (told.accuracy > 0.3).all()
-
-
-def test_hindsight_is_what_happened_to_a_learner_who_loses_nothing():
-    stream = Stream(mammoth("digits"), 0)
-    keeps_all = METHODS["nearest_neighbour"](per_class=1000)
-    course = live(stream, keeps_all, np.random.default_rng(0))
-    np.testing.assert_array_equal(course.hindsight, course.accuracy)
-    numbers = course.metrics()
-    assert numbers["forgetting"] == numbers["forgetting_in_hindsight"] > 0
-    # Within a visit the first images of a new class may confuse more than all of them.
-    assert 0 < numbers["stability_gap_in_hindsight"] <= numbers["stability_gap"]
-    lost = live(stream, METHODS["none"](), np.random.default_rng(0)).metrics()
-    assert lost["forgetting_in_hindsight"] < lost["forgetting"] - 0.1
-    shared = live(
-        Stream(replace(mammoth("digits"), scenario="domain"), 0), NearestClassMean(),
-        np.random.default_rng(0), probe=0,
-    )  # fmt: skip
-    assert np.isnan(shared.metrics()["forgetting_in_hindsight"])
-
-
-def test_first_samples_are_so_many_of_each_class():
-    stream = Stream(StreamConfig("digits"), 1)
-    samples = first_samples(stream, stream.tasks[2], 2, 5)
-    labels = np.concatenate([batch.y for batch in samples])
-    assert {int(n) for n in np.unique(labels, return_counts=True)[1]} == {5}
-    assert set(labels.tolist()) == set(stream.tasks[2].classes)
-    digits = load("digits")
-    one = ImageSet(
-        "one", digits.train_images[:15], digits.train_labels[:15], digits.test_images,
-        digits.test_labels,
-    )  # fmt: skip
-    rare = Stream(StreamConfig("digits"), 1, one)
-    assert len(first_samples(rare, rare.tasks[2], 2, 5)) < 10  # There are no more.
-
-
-def test_scores_that_are_no_numbers_end_the_course():
-    class Lost(_Parrot):
-        def predict(self, x):
-            return np.full((len(x), self.n), np.nan)
-
-    @dataclass(frozen=True)
-    class Losing(Parrot):
-        """Lose count."""
-
-        def begin(self, shape, rng):
-            return Lost(shape)
-
-    with pytest.raises(NumericalError, match="Lost.scores"):
-        live(Stream(StreamConfig("digits"), 0), Losing(), np.random.default_rng(0))
-
-
-def acc(name, **changes):
-    stream = Stream(StreamConfig("digits"), 0)
-    course = live(stream, METHODS[name](**changes), Streams(0).generator("learner"), probe=0)
-    return course.metrics()
-
-
-@pytest.mark.compiled
-def test_the_digits_show_the_order_of_the_methods():
-    numbers = {name: acc(name) for name in ("none", "ewc", "er", "nearest_class_mean")}
-    numbers["fast"] = acc("fast_memory", budget=100_000)
-    numbers["er 10"] = acc("er", per_class=10)
-    got = {name: each["acc"] for name, each in numbers.items()}
-    assert got["none"] < 0.25 and got["ewc"] < 0.35
-    assert got["ewc"] < got["er 10"] < got["fast"]
-    assert got["none"] < got["er"] < got["fast"] and got["nearest_class_mean"] < got["fast"]
-    assert got["fast"] > 0.93 and numbers["fast"]["forgetting"] < 0.05
-    assert numbers["none"]["forgetting"] > 0.8 and numbers["fast"]["n_bytes_raw"] == 0
-
-
-@pytest.mark.compiled
-@pytest.mark.parametrize(
-    "changes",
-    [{"scenario": "domain"}, {"scenario": "task"}, {"boundaries": "fuzzy"}, {"boundaries": "none"},
-     {"batch": 1}, {"visits": (0, 1, 0, 2, 3, 4)}, {"shares": (0.1,) * 3 + (1.0,) * 7}],
-    ids=str,
-)  # fmt: skip
-def test_the_fast_memory_lives_along_every_stream(changes):
-    stream = Stream(replace(StreamConfig("digits"), **changes), 1)
-    course = live(stream, FastMemory(60_000), Streams(1).generator("learner"), probe=0)
-    assert course.metrics()["acc"] > 0.88 and course.metrics()["forgetting"] < 0.06
-
-
-@pytest.mark.data
-@pytest.mark.slow
-def test_the_fast_memory_reaches_its_bars_on_mnist():
-    stream = Stream(StreamConfig("mnist"), 0)
-    for budget, bar in ((79_000, 0.94), (400_000, 0.965), (1_100_000, 0.98)):
-        course = live(stream, FastMemory(budget=budget), Streams(0).generator("learner"), probe=0)
-        assert course.n_bytes <= budget
-        assert course.metrics()["acc"] >= bar
-
-
-@pytest.mark.compiled
-def test_the_experiment_looks_inside_and_draws():
-    import matplotlib.pyplot as plt
-
-    config = class_incremental.Config(
-        arms=("none", "NCM", "ER 10", "fast 69 kB"), seeds=(0, 1), workers=1, probe=20, audit=5
-    )
-    result = class_incremental.run(config)
-    numbers = result.metrics()
-    assert numbers["acc_none"] < numbers["acc_er_10"] < numbers["acc_fast_69_kb"]
-    assert numbers["acc_fast_69_kb_low"] < numbers["acc_fast_69_kb"]
-    # The gyrus separates, and keeps no image.
-    assert numbers["dg_between_fast_69_kb"] < 0.5 * numbers["ec_between_fast_69_kb"]
-    assert numbers["dg_within_fast_69_kb"] > 3 * numbers["dg_between_fast_69_kb"]
-    assert numbers["fewest_wins_fast_69_kb"] >= 2 and numbers["single_cells_fast_69_kb"] == 0
-    assert numbers["nearest_image_exact_fast_69_kb"] == 0
-    assert numbers["n_bytes_fast_69_kb"] <= 69_000
-    figure, axes = plt.subplots()
-    class_incremental.plot(result, axes)
-    assert len(axes.containers) == 2  # Two families with bars.
-    plt.close(figure)
-
-
-def test_a_protocol_brings_its_own_network():
-    config = class_incremental.Config(protocol="van_de_ven")
-    ewc = config.method("EWC")
-    assert (ewc.hidden, ewc.optimiser, ewc.eta, ewc.strength) == ((400, 400), "adam", 1e-3, 1e9)
-    assert config.method("ER 20").by_tasks and config.method("ER 20").per_class == 20
-    assert config.stream().iterations == 2000 and config.method("NCM") == NearestClassMean()
-    assert class_incremental.Config().method("EWC").hidden == (100, 100)
-    with pytest.raises(ConfigError, match="did you mean ER 10"):
-        class_incremental.Config(arms=("ER10",))
