@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.spiking_cells import AdEx
-from circuits.spiking_kernels import BLOCK, READY, ROWS, Cells, Way, simulate
+from circuits.spiking_kernels import BLOCK, READY, ROWS, ROWS_A_STEP, Cells, Way, simulate
 from circuits.spiking_network import (
     CHANNELS,
     EXPLOSION_WINDOW,
@@ -32,6 +32,9 @@ SEGMENT = 0.05
 
 LONG_AGO = -1e18
 LONGEST_STRETCH = 64
+
+LINE = 64
+"""Bytes of a line of the cache, and of the widest vector."""
 
 
 class NumbaEngine:
@@ -69,7 +72,8 @@ class NumbaEngine:
             units = [quanta.get((name, channel), 0.0) for channel in CHANNELS]
             self._constants.append(_constants(network, population, units))
             self._states.append(_rest(population, n_blocks))
-            self._arrivals.append(np.zeros((self._stretch * 3, n_blocks * BLOCK), dtype=np.int32))
+            shape = self._stretch * ROWS_A_STEP, n_blocks * BLOCK
+            self._arrivals.append(_aligned(shape, np.int32))
         nothing = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32)
         self._pending = [nothing for _ in self._names]
 
@@ -166,6 +170,8 @@ class NumbaEngine:
             log_cell=log_cell,
             outside_step=steps,
             outside_cell=cells,
+            outside_first=np.empty(n_blocks, dtype=np.int64),
+            outside_next=np.empty(steps.size, dtype=np.int64),
             watched=done.watched[p],
             potentials=np.empty((n_steps, done.watched[p].size)),
             field=np.empty((n_blocks, done.samples(n_steps) if done.every[p] else 0)),
@@ -174,7 +180,7 @@ class NumbaEngine:
 
     def _way(self, way: Pathway) -> Way:
         return Way(
-            self._names.index(way.pre), self._names.index(way.post), CHANNELS.index(way.channel),
+            self._names.index(way.pre), self._names.index(way.post), int(way.channel == "inhibition"),
             self.network.steps(way.delay), np.asarray(way.wiring.index, dtype=np.uint16), way.codes,
         )  # fmt: skip
 
@@ -280,10 +286,18 @@ def _constants(
 def _rest(population: Population, n_blocks: int) -> NDArray[np.float64]:
     """Return the state at rest; the lanes that fill up the last block never move."""
     cell = population.cell
-    state = np.zeros((n_blocks, ROWS))
+    state = _aligned((n_blocks, ROWS), np.float64)
     state[:, :BLOCK] = cell.rest
     state[:, READY:] = LONG_AGO
     spare = population.n_units - (n_blocks - 1) * BLOCK
     state[-1, spare:BLOCK] = cell.reset
     state[-1, READY + spare :] = -LONG_AGO
     return state
+
+
+def _aligned(shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
+    """Return zeros that begin at a line of the cache: vectors across two take twice as long."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    room = np.zeros(size + LINE, dtype=np.uint8)
+    start = -room.ctypes.data % LINE
+    return room[start : start + size].view(dtype).reshape(shape)
