@@ -40,7 +40,8 @@ class Stimulus(Quantities):
     length : float [s]
         Of a stimulation.
     moment : {"detection", "quiet"}
-        At once; or as often, but each time only when there is no ripple.
+        At once, or not at all: a detection during a stimulation is not answered after it. Or as
+        often, but each time only when there is no ripple.
     earliest, latest : float [s]
         With "quiet": how long there must have been none, drawn for each stimulation.
 
@@ -208,10 +209,13 @@ class _Stimulator:
             return
         self._calm_for = self._calm_for + length if calm and not n_detected else 0.0
         if n_detected:
-            self._due += n_detected
+            # A stimulation that comes late would meet no ripple, which is what controls are for;
+            # those are as many as there were detections, however long they wait.
+            busy = now < self._until - 1e-9
+            self._due += n_detected if s.moment == "quiet" else int(not busy)
             self._needed = self.rng.uniform(s.earliest, s.latest)
         ready = s.moment == "detection" or self._calm_for >= self._needed
-        if self._due and ready and now >= self._until:
+        if self._due and ready and now >= self._until - 1e-9:
             self._due -= 1
             self._until = now + s.length
             self._calm_for = 0.0

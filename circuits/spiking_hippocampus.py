@@ -336,7 +336,22 @@ class SpikingHippocampus:
         ----------
         state : mapping of str to ndarray
             Of a hippocampus of the same configuration and seed.
+
+        Raises
+        ------
+        ConfigError
+            For an array that is missing, and weights of another size; nothing is changed then.
         """
+        runs = sorted(
+            int(name.split("/")[1]) for name in state
+            if name.startswith("runs/") and name.endswith("/items")
+        )  # fmt: skip
+        for name in ("recurrent", "n_stored", *(f"runs/{k}/weight" for k in runs)):
+            if name not in state:
+                raise ConfigError.expected(
+                    self, "state", f"an array '{name}'", sorted(state) or "none",
+                    "restore what `state` of a hippocampus returned, whole",
+                )  # fmt: skip
         weights = state["recurrent"]
         if weights.shape != self.recurrent.weights.shape:
             raise ConfigError.expected(
@@ -344,10 +359,8 @@ class SpikingHippocampus:
                 "restore it into a hippocampus of its size",
             )  # fmt: skip
         self.recurrent.weights[...] = weights
-        n_runs = sum(name.endswith("/items") for name in state)
         self._written = {
-            tuple(state[f"runs/{k}/items"].tolist()): float(state[f"runs/{k}/weight"])
-            for k in range(n_runs)
+            tuple(state[f"runs/{k}/items"].tolist()): float(state[f"runs/{k}/weight"]) for k in runs
         }
         self._n_stored = int(state["n_stored"])
 

@@ -180,8 +180,9 @@ class NumbaEngine:
 
     def _way(self, way: Pathway) -> Way:
         return Way(
-            self._names.index(way.pre), self._names.index(way.post), int(way.channel == "inhibition"),
-            self.network.steps(way.delay), np.asarray(way.wiring.index, dtype=np.uint16), way.codes,
+            self._names.index(way.pre), self._names.index(way.post),
+            int(way.channel == "inhibition"), self.network.steps(way.delay),
+            np.asarray(way.wiring.index, dtype=np.uint16), way.codes,
         )  # fmt: skip
 
     def _no_way(self) -> Way:

@@ -18,7 +18,7 @@ from experiments.comparison import Measured, check_names, compare, key, record
 from experiments.ripple_disruption import after_the_day
 from neurosim.errors import ConfigError
 from neurosim.hdf5 import Arrays
-from neurosim.metrics import mean_interval
+from neurosim.metrics import Interval, mean_interval
 from neurosim.plotting import label
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
@@ -109,7 +109,11 @@ class Result:
     measured: Measured
 
     def metrics(self) -> dict[str, float]:
-        """Return the flat numbers of the command's ``--json``: means over seeds."""
+        """Return the flat numbers of the command's ``--json``: means over seeds.
+
+        A night without sharp waves says nothing of where they lie: means are over the seeds that
+        have some, ``<measure>_<arm>_seeds`` of them.
+        """
         numbers: dict[str, float] = {}
         for arm in self.config.arms:
             if arm == LEVELS:
@@ -117,7 +121,10 @@ class Result:
             for name, values in self.measured[arm].items():
                 if name == "around_onset":
                     continue
-                interval = mean_interval(values)
+                kept = values[np.isfinite(values)]
+                nothing = Interval(np.nan, np.nan, np.nan, 0)
+                interval = mean_interval(kept) if kept.size else nothing
+                numbers[f"{name}_{key(arm)}_seeds"] = float(interval.n)
                 numbers[f"{name}_{key(arm)}"] = interval.mean
                 numbers[f"{name}_{key(arm)}_low"] = interval.low
                 numbers[f"{name}_{key(arm)}_high"] = interval.high

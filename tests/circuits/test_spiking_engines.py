@@ -15,6 +15,7 @@ from circuits import spiking_brian2
 from circuits.spiking_brian2 import Brian2Engine
 from circuits.spiking_ca3 import BASKET_CELL, PYRAMIDAL_CELL, SpikingCA3, SpikingCA3Config
 from circuits.spiking_cells import LIF, AdEx, Channel
+from circuits.spiking_kernels import NARROW
 from circuits.spiking_network import (
     Explosion,
     Pathway,
@@ -105,6 +106,28 @@ def test_single_cells_keep_to_the_potential_of_brian2_for_a_second(small):
         assert np.ptp(theirs.potentials[name]) > 1e-3
         np.testing.assert_allclose(ours.potentials[name], theirs.potentials[name], atol=1e-9)
     np.testing.assert_allclose(ours.field, theirs.field, rtol=1e-6, atol=1e-18)
+
+
+@pytest.mark.global_rng
+def test_conductances_too_large_for_the_polynomial_are_computed_as_brian2_does(small):
+    cells = {"pyramidal": PYRAMIDAL_CELL, "basket": BASKET_CELL, "leaky": LEAKY}
+    network = SpikingNetwork(
+        {name: population(each, 1, 2e-6, ceiling=1e4) for name, each in cells.items()}
+    )
+    for cell in cells.values():
+        assert network.dt * 2e-6 / cell.capacitance > 1.5 * NARROW
+    duration = 0.02 if small else 0.3
+    given = {}
+    for name in cells:
+        given |= input_to(network, name, 100.0, duration)
+    watch = Watch(cells=dict.fromkeys(cells, (0,)))
+    ours = NumbaEngine(network).run(duration, given, watch)
+    theirs = Brian2Engine(network, "numpy").run(duration, given, watch)
+    same_spikes(ours, theirs)
+    if not small:
+        assert min(len(train) for train in ours.spikes.values()) > 5
+    for name in cells:
+        np.testing.assert_allclose(ours.potentials[name], theirs.potentials[name], atol=1e-9)
 
 
 @pytest.mark.global_rng

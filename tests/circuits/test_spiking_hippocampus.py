@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from circuits.closed_loop import ClosedLoop, LoopConfig, Stimulus, overlapping
+from circuits.closed_loop import ClosedLoop, LoopConfig, Stimulus, _Stimulator, overlapping
 from circuits.night import Night
 from circuits.night_config import NightConfig
 from circuits.place_cells import PlaceCells, TrackConfig
@@ -246,7 +246,7 @@ def test_bad_settings_are_refused():
     tiny = SpikingCA3Config(n_pyramidal=60, n_basket=6)
     other = SpikingHippocampus(replace(CONFIG, ca3=tiny), RULE)
     with pytest.raises(ConfigError, match="weights of shape"):
-        other.restore({"recurrent": np.zeros((3, 3), dtype=np.float32)})
+        other.restore({"recurrent": np.zeros((3, 3), dtype=np.float32), "n_stored": np.array(0)})
     with pytest.raises(ConfigError, match="salience"):
         other.store(TRACK, salience=0.0)
     with pytest.raises(ConfigError, match="earliest"):
@@ -271,10 +271,34 @@ def test_after_a_restart_the_next_run_is_the_one_it_would_have_been():
     np.testing.assert_array_equal(again.recurrent.weights, going.recurrent.weights)
 
 
+@pytest.mark.parametrize("name", ["recurrent", "n_stored", "runs/0/weight"])
+def test_a_state_that_lacks_an_array_is_refused_by_its_name_and_changes_nothing(name):
+    whole, other = small(), small()
+    whole.store(TRACK)
+    before = other.recurrent.weights.copy()
+    state = {key: array.copy() for key, array in whole.state.items() if key != name}
+    with pytest.raises(ConfigError, match=f"an array '{name}', got .*; restore what"):
+        other.restore(state)
+    np.testing.assert_array_equal(other.recurrent.weights, before)
+    with pytest.raises(ConfigError, match="an array 'recurrent', got 'none'"):
+        other.restore({})
+
+
 def test_where_no_synapse_joins_the_cells_of_a_place_nothing_lies_deep():
     hippocampus = small()
     assert not hippocampus._among(hippocampus.maps.cells_of((0,)))[1].any()
     assert hippocampus.depth(Replay((0,), 1.0, True, None)) == 1
+
+
+@pytest.mark.parametrize(("moment", "expected"), [("detection", [0.01]), ("quiet", [0.11, 0.31])])
+def test_a_ripple_heard_during_a_stimulation_is_not_answered_after_it(moment, expected):
+    """At detection means at once or never; with "quiet" only the number counts."""
+    stimulus = Stimulus(length=0.2, moment=moment, earliest=0.095, latest=0.095)
+    stimulator = _Stimulator(stimulus, small().asleep(), np.random.default_rng(0))
+    for k in range(60):
+        heard = k in (0, 12)  # The second one within the first stimulation.
+        stimulator.hear(int(heard), not heard, 0.01 * (k + 1), 0.01)
+    assert [each.start for each in stimulator.given] == pytest.approx(expected)
 
 
 def test_an_explosion_leaves_what_was_detected_and_done_until_then(monkeypatch):

@@ -92,6 +92,15 @@ def test_ripples_vanish_at_high_acetylcholine(rhythm):
     assert rhythm[1].recording()["acetylcholine/event_rate"].values.shape == (1, 2)
 
 
+def test_a_seed_without_sharp_waves_is_left_out_and_counted():
+    config = sleep_rhythm.Config(arms=(GATED,), seeds=(0, 1, 2))
+    rows = {"in_up": np.array([0.5, np.nan, 1.0]), "locking": np.full(3, np.nan)}
+    values = sleep_rhythm.Result(config, {GATED: rows}).metrics()
+    assert values["in_up_gated"] == 0.75 and values["in_up_gated_seeds"] == 2
+    assert values["in_up_gated_low"] < 0.75 < values["in_up_gated_high"]
+    assert np.isnan(values["locking_gated"]) and values["locking_gated_seeds"] == 0
+
+
 def test_phases_rise_evenly_within_each_state():
     up = (Event(1.0, 2.0), Event(4.0, 4.5))
     np.testing.assert_allclose(
