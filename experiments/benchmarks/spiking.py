@@ -22,6 +22,7 @@ from circuits.spiking_network import Pathway, SpikingNetwork, Watch, bernoulli_s
 from circuits.spiking_numba import NumbaEngine
 from experiments import spiking_peers
 from experiments.benchmarks import machine
+from experiments.comparison import check_names
 from experiments.planted_ca3 import planted
 from experiments.ripples_and_replay import Config as Track
 from experiments.ripples_and_replay import learn
@@ -57,7 +58,9 @@ class Config:
     memory : tuple of int
         Sizes at which resident memory is measured before and after.
     peer_seconds : float [s]
-        Simulated by NEST and BindsNET at the compared size, where they are installed; 0 for none.
+        Simulated by the peers at the compared size; 0 for none.
+    against : tuple of str
+        Peers, files of `experiments/spiking_peers`: all that are known, where none is named.
     threads : int
         Of our engine; processor time counts all of them.
     seed : int
@@ -71,8 +74,17 @@ class Config:
     track_seconds: float = 400.0
     memory: tuple[int, ...] = (32_000,)
     peer_seconds: float = 0.05
+    against: tuple[str, ...] = ()
     threads: int = 1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_names(self, "against", self.peers, tuple(spiking_peers.known()))
+
+    @property
+    def peers(self) -> tuple[str, ...]:
+        """Names of the peers to measure."""
+        return self.against or tuple(spiking_peers.known())
 
 
 def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> dict[str, Any]:
@@ -87,7 +99,8 @@ def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> di
         plastic_bytes (by which resident memory grows a synapse); ``slope``; what the machine
         could do at best, ``limit_update`` and ``limit_event`` [ns]; for the compared size
         ``cython_cpu_seconds``, ``standalone_cpu_seconds``, ``speedup_cython``,
-        ``speedup_standalone``, ``learning_*`` and ``peer_*``.
+        ``speedup_standalone``, ``learning_*`` and ``peer_*``; ``peer_absent_<peer>`` says why one
+        is not there.
     """
     values: dict[str, Any] = dict(machine.run(machine.Config()))
     values |= limits(values)
@@ -103,7 +116,10 @@ def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> di
         if config.track_seconds:
             values |= _apart(measure_learning, config, config.compared)
         if config.peer_seconds:
-            values |= _apart(measure_peers, config, config.compared)
+            found = _apart(measure_peers, config, config.compared)
+            for key in sorted(key for key in found if key.startswith("peer_absent_")):
+                tick(f"{key.removeprefix('peer_absent_')}: {found[key]}, not measured")
+            values |= found
     for n in config.memory:
         values |= _apart(measure_memory, config, n)
     return values
@@ -235,10 +251,14 @@ def measure_memory(config: Config, n: int) -> dict[str, float]:
 
 
 def measure_peers(config: Config, n: int) -> dict[str, Any]:
-    """Measure other simulators, each on its own copy of the network."""
+    """Measure other simulators that are there, each on its own copy of the network."""
     values: dict[str, Any] = {}
     ca3 = planted(n, config.seed)
-    for name, peer in spiking_peers.installed().items():
+    for name in config.peers:
+        peer = spiking_peers.known()[name]
+        if why := spiking_peers.absent(peer):
+            values[f"peer_absent_{name}"] = f"absent ({why})"
+            continue
         for what, value in peer.measured(ca3, config.peer_seconds).items():
             values[f"peer_{what}_{name}"] = value
     return values
@@ -283,6 +303,8 @@ def table(values: dict[str, Any]) -> str:
             note = spiking_peers.known()[peer].NOTE
             times = cost / values["ours_cpu_seconds"]
             lines.append(f"| {peer} ({note}) | {cost:.3g} | {times:.0f} |")
+        for name in sorted(key for key in values if key.startswith("peer_absent_")):
+            lines.append(f"| {name.removeprefix('peer_absent_')} | {values[name]} | |")
     if "learning_cpu_seconds" in values:
         lines += ["", f"Learning on the track: {values['learning_cpu_seconds']:.0f} CPU s for "
                   f"{values['learning_synapses']:,.0f} synapses, "

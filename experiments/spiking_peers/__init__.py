@@ -1,8 +1,8 @@
 """Other simulators on the spiking CA3: each file a simulator, of which only the cost is asked.
 
 A file has ``REQUIRES``, the package it needs, ``NOTE``, in which way it computes something else,
-and ``measured(ca3, seconds)``, which returns processor seconds a simulated second, without
-construction.
+``load()``, which imports that package, and ``measured(ca3, seconds)``, which returns processor
+seconds a simulated second, without construction.
 """
 
 from __future__ import annotations
@@ -18,6 +18,18 @@ def known() -> dict[str, ModuleType]:
     return modules(__name__)
 
 
-def installed() -> dict[str, ModuleType]:
-    """Return those whose packages are installed."""
-    return {n: m for n, m in known().items() if importlib.util.find_spec(m.REQUIRES)}
+def absent(module: ModuleType) -> str:
+    """Return why a simulator cannot be measured here; nothing if it can.
+
+    Parameters
+    ----------
+    module : module
+        Of `known`.
+    """
+    if importlib.util.find_spec(module.REQUIRES) is None:
+        return "not installed"
+    try:
+        module.load()
+    except (ImportError, RuntimeError, OSError) as error:
+        return f"installed, but does not load: {str(error).splitlines()[0]}"
+    return ""

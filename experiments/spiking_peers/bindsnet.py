@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import time
+from types import ModuleType
 
 import numpy as np
 
@@ -15,6 +18,8 @@ NOTE = "another model: it has no AdEx cell, conductances or delays; LIF, current
 def measured(ca3: SpikingCA3, seconds: float) -> dict[str, float]:
     """Return CPU seconds a simulated second, and the rate of the cells [Hz]."""
     import torch
+
+    load()
     from bindsnet.network import Network
     from bindsnet.network.nodes import LIFNodes
     from bindsnet.network.topology import Connection
@@ -41,3 +46,33 @@ def measured(ca3: SpikingCA3, seconds: float) -> dict[str, float]:
             fired += int(cells.s.sum())
     cost = (time.process_time() - start) / seconds
     return {"cpu_seconds": cost, "rate": fired / n / seconds}
+
+
+def load() -> None:
+    """Import BindsNET, which asks for torchvision even where its data sets are not used.
+
+    A torchvision that was built for another torch is installed but does not load; an empty one
+    stands in for it then.
+    """
+    try:
+        importlib.import_module("torchvision")
+    except (ImportError, RuntimeError):
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        empty = _Empty("torchvision")
+        for part in ("datasets", "transforms", "utils"):
+            setattr(empty, part, _Empty(f"torchvision.{part}"))
+            sys.modules[f"torchvision.{part}"] = getattr(empty, part)
+        sys.modules["torchvision"] = empty
+    importlib.import_module("bindsnet.network")
+
+
+class _Empty(ModuleType):
+    """A module in which every name is a class without anything in it."""
+
+    __path__: list[str] = []
+
+    def __getattr__(self, name: str) -> type:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {})

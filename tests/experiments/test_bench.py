@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -105,6 +106,30 @@ def test_the_spiking_network_is_measured_at_each_size(monkeypatch):
     page = spiking.table(values | others)
     assert "| 400 |" in page and "Brian2, Cython" in page and "16,000 synapses" in page
     assert "bytes a plastic synapse" in page and "| bindsnet (another model" in page
+
+
+def test_a_simulator_that_is_not_there_is_named_and_one_that_is_none_refused(monkeypatch, capsys):
+    gone = SimpleNamespace(REQUIRES="no_such_simulator", NOTE="")
+
+    def load():
+        raise RuntimeError("built for another torch\nand more")
+
+    broken = SimpleNamespace(REQUIRES="json", NOTE="", load=load)
+    known = {"gone": gone, "broken": broken}
+    monkeypatch.setattr(spiking.spiking_peers, "known", lambda: known)
+    monkeypatch.setattr(spiking, "planted", lambda n, seed: None)
+    values = spiking.measure_peers(spiking.Config(), 200)
+    assert values == {
+        "peer_absent_gone": "absent (not installed)",
+        "peer_absent_broken": "absent (installed, but does not load: built for another torch)",
+    }
+    limits = {"limit_update": 1.0, "limit_event": 1.0, "ours_cpu_seconds": 1.0}
+    speeds = {"memory_bytes_per_second": 1e9, "random_reads_per_second": 1e6}
+    page = spiking.table(values | limits | speeds)
+    assert "| gone | absent (not installed) | |" in page
+    monkeypatch.undo()
+    assert main(["bench", "spiking", "against=nets"]) == 2
+    assert "did you mean nest?" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from typing import Any
 
@@ -47,6 +48,11 @@ def measured(ca3: SpikingCA3, seconds: float) -> dict[str, float]:
     nest.Simulate(round(seconds / ca3.network.dt) * nest.resolution)
     cost = (time.process_time() - start) / seconds
     return {"cpu_seconds": cost, "rate": counter.n_events / population.n_units / seconds}
+
+
+def load() -> None:
+    """Import NEST, which greets whoever does so."""
+    importlib.import_module("nest")
 
 
 def _parameters(population: Population) -> dict[str, Any]:
