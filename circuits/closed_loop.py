@@ -154,9 +154,12 @@ class ClosedLoop:
 
         Raises
         ------
+        ConfigError
+            For a duration that holds no step.
         Explosion
             If a population fires above its ceiling.
         """
+        total = ca3.network.steps_of_run(duration)
         noise, hand = rng.spawn(2)
         if not self._calibrated:
             self.calibrate(ca3, rng.spawn(1)[0])
@@ -167,7 +170,6 @@ class ClosedLoop:
         engine, stimulator = ca3.engine(), _Stimulator(self.config.stimulus, ca3, hand)
         self.stimulations = stimulator.given  # Grows as it goes: an explosion leaves it as it was.
         parts: list[Activity] = []
-        total = ca3.network.steps(duration)
         piece = max(1, ca3.network.steps(self.config.step))
         up = gate.up if gate else ()
         try:

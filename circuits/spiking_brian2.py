@@ -120,6 +120,7 @@ class Brian2Engine:
         import brian2
 
         watch = watch or Watch()
+        self.network.steps_of_run(duration)
         check_watch(self.network, watch)
         steps = external_steps(self.network, external or {}, duration)
         if self.target != "standalone":

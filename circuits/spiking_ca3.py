@@ -13,6 +13,7 @@ from circuits.sleep_rhythm import Acetylcholine, Gate, SlowOscillation
 from circuits.spiking_brian2 import Brian2Engine
 from circuits.spiking_cells import AdEx, Channel, Quantities, quantity
 from circuits.spiking_network import (
+    LONGEST_DELAY,
     Activity,
     Explosion,
     Pathway,
@@ -121,10 +122,10 @@ class SpikingCA3Config(Quantities):
     pyramidal_inhibition: Channel = Channel(0.3e-3, 3.3e-3, -70e-3)
     basket_excitation: Channel = Channel(1.0e-3, 4.1e-3, 0.0)
     basket_inhibition: Channel = Channel(0.25e-3, 1.2e-3, -70e-3)
-    delay_recurrent: float = quantity("s", default=2.2e-3)
-    delay_excite_basket: float = quantity("s", default=0.9e-3)
-    delay_inhibit_pyramidal: float = quantity("s", default=1.1e-3)
-    delay_inhibit_basket: float = quantity("s", default=0.6e-3)
+    delay_recurrent: float = quantity("s", default=2.2e-3, most=LONGEST_DELAY)
+    delay_excite_basket: float = quantity("s", default=0.9e-3, most=LONGEST_DELAY)
+    delay_inhibit_pyramidal: float = quantity("s", default=1.1e-3, most=LONGEST_DELAY)
+    delay_inhibit_basket: float = quantity("s", default=0.6e-3, most=LONGEST_DELAY)
     acetylcholine: Acetylcholine = Acetylcholine()
     rhythm: SlowOscillation | None = None
     dt: float = quantity("s", default=1e-4)
@@ -302,18 +303,18 @@ class SpikingCA3:
 
         Raises
         ------
+        ConfigError
+            For a duration that holds no step.
         Explosion
             If a population fires above its ceiling.
         """
-        if not duration > 0:
-            raise ConfigError.expected(self, "duration", "seconds above 0", duration, "lengthen it")
+        left = self.network.steps_of_run(duration)
         runner = self.engine(engine) if isinstance(engine, str) else engine
         watch = watch or Watch(field_of=PYRAMIDAL)
         dt, parts = self.config.dt, []
         rhythm = self.config.rhythm
         gate = rhythm.gate(duration, rng) if rhythm else None
         up = gate.up if gate else ()
-        left = self.network.steps(duration)
         try:
             while left > 0:
                 n_steps = min(left, self.network.steps(1.0))

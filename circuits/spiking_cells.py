@@ -19,7 +19,9 @@ EXAMPLES = MappingProxyType(
 )
 
 
-def quantity(unit: str, signed: bool = False, default: float | None = None) -> Any:
+def quantity(
+    unit: str, signed: bool = False, default: float | None = None, most: float | None = None
+) -> Any:
     """Return a field of a dataclass that holds a quantity of this SI unit.
 
     Parameters
@@ -28,8 +30,10 @@ def quantity(unit: str, signed: bool = False, default: float | None = None) -> A
     signed : bool
         Whether a conductance may be negative.
     default : float, optional
+    most : float, optional
+        A larger value was given in ms, nS, mV or pA.
     """
-    metadata = {"unit": unit, "signed": signed}
+    metadata = {"unit": unit, "signed": signed, "most": most}
     return (
         field(metadata=metadata) if default is None else field(default=default, metadata=metadata)
     )
@@ -50,7 +54,14 @@ class Quantities:
                 object.__setattr__(self, each.name, value)
 
 
-def in_si(owner: object, name: str, value: Any, unit: str, signed: bool = False) -> float:
+def in_si(
+    owner: object,
+    name: str,
+    value: Any,
+    unit: str,
+    signed: bool = False,
+    most: float | None = None,
+) -> float:
     """Return a quantity as a number in its SI unit.
 
     Parameters
@@ -63,6 +74,8 @@ def in_si(owner: object, name: str, value: Any, unit: str, signed: bool = False)
     unit : {"s", "S", "V", "A"}
     signed : bool
         Whether a conductance may be negative.
+    most : float, optional
+        By default what `PLAUSIBLE` says.
 
     Raises
     ------
@@ -71,6 +84,7 @@ def in_si(owner: object, name: str, value: Any, unit: str, signed: bool = False)
         its unit must have been forgotten.
     """
     low, high = PLAUSIBLE[unit]
+    high = high if most is None else most
     low = -high if signed else low
     mend = f"give it in {unit}, such as {EXAMPLES[unit]}"
     if hasattr(value, "dimensions"):
@@ -124,16 +138,16 @@ class AdEx(Quantities):
     """
 
     leak: float = quantity("S")
-    tau_membrane: float = quantity("s")
+    tau_membrane: float = quantity("s", most=1.0)
     rest: float = quantity("V")
     reset: float = quantity("V")
     theta: float = quantity("V")
     slope: float = quantity("V")
     cutoff: float = quantity("V")
-    refractory: float = quantity("s")
+    refractory: float = quantity("s", most=0.1)
     subthreshold: float = quantity("S", signed=True)
     increment: float = quantity("A")
-    tau_adaptation: float = quantity("s")
+    tau_adaptation: float = quantity("s", most=10.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -170,11 +184,11 @@ class LIF(Quantities):
     """
 
     leak: float = quantity("S")
-    tau_membrane: float = quantity("s")
+    tau_membrane: float = quantity("s", most=1.0)
     rest: float = quantity("V")
     reset: float = quantity("V")
     cutoff: float = quantity("V")
-    refractory: float = quantity("s")
+    refractory: float = quantity("s", most=0.1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -205,8 +219,8 @@ class Channel(Quantities):
     Ecker et al. (2022) eLife 11:e71850, methods ("synapse model"); Roth & van Rossum (2009).
     """
 
-    rise: float = quantity("s")
-    decay: float = quantity("s")
+    rise: float = quantity("s", most=0.2)
+    decay: float = quantity("s", most=1.0)
     reversal: float = quantity("V")
 
     def __post_init__(self) -> None:

@@ -24,6 +24,12 @@ LARGEST_CODE = 65_535
 MOST_TARGETS = 65_536
 """Weights and targets are held in 16 bits."""
 
+LONGEST_DELAY = 0.1
+"""Seconds; a longer one was given in ms."""
+
+LARGEST_WEIGHT = 1e-3
+"""Siemens; a larger one was given in nS."""
+
 STEPS_A_RISE = 2.0
 """A rise time must last that many steps."""
 
@@ -93,7 +99,7 @@ class Pathway:
     delay: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "delay", in_si(self, "delay", self.delay, "s"))
+        object.__setattr__(self, "delay", in_si(self, "delay", self.delay, "s", most=LONGEST_DELAY))
         object.__setattr__(self, "quantum", in_si(self, "quantum", self.quantum, "S"))
         if self.channel not in CHANNELS:
             raise ConfigError.expected(
@@ -130,7 +136,7 @@ class Pathway:
         Raises
         ------
         ConfigError
-            For a weight that is negative, not finite or above 65,535 quanta.
+            For a weight that is negative, not finite, above 1 mS or above 65,535 quanta.
         """
         given = np.asarray(weights)
         largest, least = float(given.max(initial=0.0)), float(given.min(initial=0.0))
@@ -138,6 +144,11 @@ class Pathway:
             raise ConfigError.expected(
                 cls, "weights", "finite conductances of 0 S or more",
                 f"{least:g}..{largest:g}", "choose the channel for the sign",
+            )  # fmt: skip
+        if largest > LARGEST_WEIGHT:
+            raise ConfigError.expected(
+                cls, "weights", f"at most {LARGEST_WEIGHT:g} S", largest,
+                "give them in S, such as 2e-9 for 2 nS",
             )  # fmt: skip
         if quantum is None:
             quantum = largest if given.ndim == 0 else largest / LARGEST_CODE
@@ -193,6 +204,20 @@ class SpikingNetwork:
     def steps(self, duration: float) -> int:
         """Return the number of steps nearest to a duration [s]."""
         return math.floor(duration / self.dt + 0.5)
+
+    def steps_of_run(self, duration: float) -> int:
+        """Return how many steps a run of this duration [s] takes.
+
+        Raises
+        ------
+        ConfigError
+            If it is none, or not a number.
+        """
+        if not (math.isfinite(duration) and self.steps(duration) >= 1):
+            raise ConfigError.expected(
+                self, "duration", f"a step of {self.dt:g} s or more", duration, "lengthen it"
+            )
+        return self.steps(duration)
 
     def refractory_steps(self, population: Population) -> int:
         """Return for how many steps a cell is held after a spike, as Brian2 counts them."""
@@ -406,7 +431,8 @@ def check_watch(network: SpikingNetwork, watch: Watch) -> None:
             raise ConfigError.expected(
                 "Watch", "cells", f"cells of 0..{n - 1} of {name}", cells, "check them"
             )
-    if watch.field_every < 1 or watch.field_dt < network.dt * (1 - 1e-9):
+    spaced = network.dt * (1 - 1e-9) <= watch.field_dt < math.inf  # NaN is not.
+    if watch.field_every < 1 or not spaced:
         raise ConfigError.expected(
             "Watch", "field_dt", f"at least a step of {network.dt:g} s, of every cell or fewer",
             (watch.field_dt, watch.field_every), "watch less often",

@@ -86,14 +86,14 @@ class NumbaEngine:
         Raises
         ------
         ConfigError
-            For spikes from outside that do not fit.
+            For spikes from outside that do not fit, and a duration that holds no step.
         Explosion
             For potentials that are no longer finite, and a population above its ceiling.
         """
         watch = watch or Watch()
         check_watch(self.network, watch)
+        total, start = self.network.steps_of_run(duration), self.step
         outside = external_steps(self.network, external or {}, duration)
-        total, start = self.network.steps(duration), self.step
         most = max(1, round(SEGMENT / self.network.dt))
         done = _Done(self, watch, start)
         for first in range(start, start + total, most):

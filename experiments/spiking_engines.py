@@ -84,6 +84,10 @@ class Config:
 
     def __post_init__(self) -> None:
         check_names(self, "target", (self.target,), TARGETS)
+        if not self.sleep_seconds > 0:
+            raise ConfigError.expected(
+                self, "sleep_seconds", "seconds above 0", self.sleep_seconds, "lengthen it"
+            )
         if len(self.seeds) < 2 or len(set(self.seeds)) < len(self.seeds):
             raise ConfigError.expected(
                 self, "seeds", "two different ones or more", self.seeds, "add some"

@@ -115,7 +115,8 @@ class OnlineDetector:
             If the stretch is too short or constant.
         """
         self.reset()
-        envelope = self._envelope(np.asarray(quiet, dtype=np.float64))
+        given = np.asarray(quiet, dtype=np.float64)
+        envelope = self._envelope(given) if given.size else given  # SciPy filters no empty signal.
         envelope = envelope[round(settled * self.sampling) :]
         self.reset()
         if envelope.size < 2 or not envelope.std() > 0:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numba
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from circuits import spiking_brian2
+from circuits.closed_loop import ClosedLoop, LoopConfig
 from circuits.spiking_brian2 import Brian2Engine
 from circuits.spiking_ca3 import BASKET_CELL, PYRAMIDAL_CELL, SpikingCA3, SpikingCA3Config
 from circuits.spiking_cells import LIF, AdEx, Channel
@@ -280,11 +282,45 @@ def test_a_delay_below_the_step_names_the_pathway():
         ({"leak": float("nan")}, "AdEx.leak"),
         ({"reset": 0.1}, "AdEx.reset: expected a potential below the cut-off"),
         ({"slope": 0.0}, "AdEx.slope"),
+        (
+            {"tau_membrane": 41.7},
+            "AdEx.tau_membrane: expected a value within .* s, got 41.7; give it in s",
+        ),
+        ({"refractory": 5.96}, "AdEx.refractory: expected a value within .* s, got 5.96"),
+        ({"tau_adaptation": 84.9}, "AdEx.tau_adaptation"),
     ],
 )
 def test_a_parameter_without_its_unit_or_sign_is_refused(change, words):
     with pytest.raises(ConfigError, match=words):
         AdEx(**{**vars(PYRAMIDAL_CELL), **change})
+
+
+def test_times_in_milliseconds_and_weights_in_nanosiemens_are_refused():
+    with pytest.raises(ConfigError, match=r"Channel\.rise: .* got 1\.3; give it in s"):
+        Channel(1.3, 9.5, 0.0)
+    with pytest.raises(ConfigError, match=r"Channel\.decay: .* got 9\.5; give it in s"):
+        Channel(1.3e-3, 9.5, 0.0)
+    with pytest.raises(ConfigError, match=r"delay_recurrent: .* got 2\.2; give it in s"):
+        SpikingCA3Config(delay_recurrent=2.2)
+    wiring = Stored(4, 4, 2, np.random.default_rng(0))
+    with pytest.raises(ConfigError, match=r"Pathway\.delay: .* got 2\.2; give it in s"):
+        Pathway.weighing("a", "a", "excitation", wiring, 1e-9, 2.2)
+    with pytest.raises(ConfigError, match=r"Pathway\.weights: .* got 0\.6; give them in S"):
+        Pathway.weighing("a", "a", "excitation", wiring, 0.6, 1e-3)
+
+
+@pytest.mark.parametrize("duration", [0, -1.0, float("nan"), float("inf"), 1e-6])
+def test_a_sleep_without_a_step_or_an_end_is_refused(duration):
+    config = SpikingCA3Config(n_pyramidal=20, n_basket=4)
+    rng = np.random.default_rng(0)
+    wiring = config.recurrent_wiring(rng)
+    ca3 = SpikingCA3(config, wiring, np.zeros(wiring.index.shape), rng)
+    for run in (NumbaEngine(ca3.network).run, Brian2Engine(ca3.network, "numpy").run):
+        with pytest.raises(ConfigError, match=r"duration: expected a step of 0\.0001 s or more"):
+            run(duration)
+    for sleep in (ca3.sleep, partial(ClosedLoop(LoopConfig()).sleep, ca3)):
+        with pytest.raises(ConfigError, match=r"duration: expected a step of 0\.0001 s or more"):
+            sleep(duration, rng=rng)
 
 
 def test_brian2_quantities_are_taken_and_their_dimension_is_checked():
@@ -316,6 +352,7 @@ def test_negative_weights_and_foreign_spikes_are_refused():
         (Watch("b"), "one of a, got 'b'"),
         (Watch(cells={"a": (1,)}), r"cells of 0\.\.0 of a"),
         (Watch("a", field_dt=1e-6), "at least a step"),
+        (Watch("a", field_dt=float("nan")), "at least a step"),
     ],
 )
 def test_what_is_not_there_cannot_be_watched(watch, words):

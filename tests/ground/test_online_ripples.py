@@ -91,3 +91,5 @@ def test_bad_settings_are_refused():
         OnlineDetector(DetectorConfig(), 400.0)
     with pytest.raises(ConfigError, match="OnlineDetector.quiet"):
         OnlineDetector(DetectorConfig(), SAMPLING).calibrate(np.zeros(4000))
+    with pytest.raises(ConfigError, match="got 0; record longer"):
+        OnlineDetector(DetectorConfig(), SAMPLING).calibrate(np.zeros(0))
