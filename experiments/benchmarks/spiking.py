@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,9 @@ class Config:
     turns : int
         Of which the median counts.
     compared : int
-        Size at which Brian2 is measured in turns with ours; 0 for none.
+        Size at which other simulators are measured beside ours; 0 for none.
+    brian2 : bool
+        Whether Brian2 is, in turns with ours.
     standalone : bool
         Whether Brian2's C++ program is measured too (its compilation takes a minute).
     track_seconds : float [s]
@@ -70,6 +72,7 @@ class Config:
     seconds: float = 1.0
     turns: int = 3
     compared: int = 8_000
+    brian2: bool = True
     standalone: bool = True
     track_seconds: float = 400.0
     memory: tuple[int, ...] = (32_000,)
@@ -111,15 +114,17 @@ def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> di
         cost = [values[f"cpu_seconds_{n}"] for n in config.sizes]
         values["slope"] = float(np.polyfit(np.log(config.sizes), np.log(cost), 1)[0])
     if config.compared:
-        values |= _apart(measure_brian2, config, config.compared)
-        tick(f"Brian2: {values['speedup_cython']:.1f} times slower")
+        if config.brian2:
+            values |= _apart(measure_brian2, config, config.compared)
+            tick(f"Brian2: {values['speedup_cython']:.1f} times slower")
         if config.track_seconds:
             values |= _apart(measure_learning, config, config.compared)
         if config.peer_seconds:
-            found = _apart(measure_peers, config, config.compared)
-            for key in sorted(key for key in found if key.startswith("peer_absent_")):
-                tick(f"{key.removeprefix('peer_absent_')}: {found[key]}, not measured")
-            values |= found
+            for name in config.peers:  # Each apart: threads and memory of one would slow another.
+                found = _apart(measure_peers, replace(config, against=(name,)), config.compared)
+                if f"peer_absent_{name}" in found:
+                    tick(f"{name}: {found[f'peer_absent_{name}']}, not measured")
+                values |= found
     for n in config.memory:
         values |= _apart(measure_memory, config, n)
     return values
@@ -251,9 +256,13 @@ def measure_memory(config: Config, n: int) -> dict[str, float]:
 
 
 def measure_peers(config: Config, n: int) -> dict[str, Any]:
-    """Measure other simulators that are there, each on its own copy of the network."""
+    """Measure other simulators that are there, each on its own copy of the network, after ours."""
     values: dict[str, Any] = {}
     ca3 = planted(n, config.seed)
+    ours, rng = NumbaEngine(ca3.network, config.threads), Streams(config.seed).generator("mossy")
+    costs = [_cpu_of(ca3, ours, config.seconds, rng)[0] for _ in range(config.turns + 1)]
+    own = float(np.median(costs[1:])) / config.seconds  # The first turn compiles.
+    # Not before ours: where NEST has been loaded, compiling a kernel kills the process.
     for name in config.peers:
         peer = spiking_peers.known()[name]
         if why := spiking_peers.absent(peer):
@@ -261,6 +270,7 @@ def measure_peers(config: Config, n: int) -> dict[str, Any]:
             continue
         for what, value in peer.measured(ca3, config.peer_seconds).items():
             values[f"peer_{what}_{name}"] = value
+        values[f"peer_times_{name}"] = values[f"peer_cpu_seconds_{name}"] / own
     return values
 
 
@@ -293,18 +303,21 @@ def table(values: dict[str, Any]) -> str:
             lines += ["", f"Memory grows by bytes a {name} synapse: {words} cells."]
     rows = [("ours", "ours"), ("Brian2, Cython", "cython"), ("Brian2, C++ program", "standalone")]
     rows = [(name, key) for name, key in rows if f"{key}_cpu_seconds" in values]
-    if rows:
+    others = [key for key in sorted(values) if key.startswith(("peer_cpu", "peer_absent"))]
+    if rows or others:
         lines += ["", "| engine | CPU s a simulated s | times ours |", "|---|---|---|"]
         for name, key in rows:
             times = values.get(f"speedup_{key}", 1.0)
             lines.append(f"| {name} | {values[f'{key}_cpu_seconds']:.3g} | {times:.1f} |")
-        for name in sorted(key for key in values if key.startswith("peer_cpu_seconds_")):
-            cost, peer = values[name], name.removeprefix("peer_cpu_seconds_")
+        for key in others:
+            peer = key.rpartition("_")[2]
+            if key.startswith("peer_absent"):
+                lines.append(f"| {peer} | {values[key]} | |")
+                continue
             note = spiking_peers.known()[peer].NOTE
-            times = cost / values["ours_cpu_seconds"]
-            lines.append(f"| {peer} ({note}) | {cost:.3g} | {times:.0f} |")
-        for name in sorted(key for key in values if key.startswith("peer_absent_")):
-            lines.append(f"| {name.removeprefix('peer_absent_')} | {values[name]} | |")
+            lines.append(
+                f"| {peer} ({note}) | {values[key]:.3g} | {values[f'peer_times_{peer}']:.0f} |"
+            )
     if "learning_cpu_seconds" in values:
         lines += ["", f"Learning on the track: {values['learning_cpu_seconds']:.0f} CPU s for "
                   f"{values['learning_synapses']:,.0f} synapses, "

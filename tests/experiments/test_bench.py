@@ -102,12 +102,17 @@ def test_the_spiking_network_is_measured_at_each_size(monkeypatch):
     assert 0 < values["limit_update"] < 20 and 0 < values["limit_event"] < 20
     # In a process of many tests the peak says nothing.
     assert np.isfinite([values["plastic_bytes_1500"], values["static_bytes_1500"]]).all()
-    others = {"ours_cpu_seconds": 1.0, "cython_cpu_seconds": 3.0, "peer_cpu_seconds_bindsnet": 7.0}
+    others = {
+        "ours_cpu_seconds": 1.0, "cython_cpu_seconds": 3.0, "peer_cpu_seconds_bindsnet": 7.0,
+        "peer_times_bindsnet": 14.0,
+    }  # fmt: skip
     page = spiking.table(values | others)
     assert "| 400 |" in page and "Brian2, Cython" in page and "16,000 synapses" in page
     assert "bytes a plastic synapse" in page and "| bindsnet (another model" in page
+    assert "pyramidal) | 7 | 14 |" in page
 
 
+@pytest.mark.compiled
 def test_a_simulator_that_is_not_there_is_named_and_one_that_is_none_refused(monkeypatch, capsys):
     gone = SimpleNamespace(REQUIRES="no_such_simulator", NOTE="")
 
@@ -117,13 +122,12 @@ def test_a_simulator_that_is_not_there_is_named_and_one_that_is_none_refused(mon
     broken = SimpleNamespace(REQUIRES="json", NOTE="", load=load)
     known = {"gone": gone, "broken": broken}
     monkeypatch.setattr(spiking.spiking_peers, "known", lambda: known)
-    monkeypatch.setattr(spiking, "planted", lambda n, seed: None)
-    values = spiking.measure_peers(spiking.Config(), 200)
+    values = spiking.measure_peers(spiking.Config(seconds=0.1, turns=1), 200)
     assert values == {
         "peer_absent_gone": "absent (not installed)",
         "peer_absent_broken": "absent (installed, but does not load: built for another torch)",
     }
-    limits = {"limit_update": 1.0, "limit_event": 1.0, "ours_cpu_seconds": 1.0}
+    limits = {"limit_update": 1.0, "limit_event": 1.0}
     speeds = {"memory_bytes_per_second": 1e9, "random_reads_per_second": 1e6}
     page = spiking.table(values | limits | speeds)
     assert "| gone | absent (not installed) | |" in page
