@@ -30,7 +30,7 @@ from neurosim.connectivity import Stored
 from neurosim.randomness import Streams
 from neurosim.resources import ResourceMeter
 
-ARITHMETIC = 59
+ARITHMETIC = 54
 """Operations of a cell's step in `spiking_kernels`; a multiply-add counts once."""
 
 EVENT_BYTES = 4
