@@ -111,8 +111,9 @@ class Result:
     def metrics(self) -> dict[str, float]:
         """Return the flat numbers of the command's ``--json``: means over seeds.
 
-        A night without sharp waves says nothing of where they lie: means are over the seeds that
-        have some, ``<measure>_<arm>_seeds`` of them.
+        A night without sharp waves says nothing of where they lie or how long they are: means are
+        over the seeds that have some, ``<measure>_<arm>_seeds`` or ``<measure>_at_<level>_seeds``
+        of them.
         """
         numbers: dict[str, float] = {}
         for arm in self.config.arms:
@@ -134,6 +135,7 @@ class Result:
                     kept = column[np.isfinite(column)]
                     mean = float(kept.mean()) if kept.size else float("nan")
                     numbers[f"{name}_at_{level:g}"] = mean
+                    numbers[f"{name}_at_{level:g}_seeds"] = float(kept.size)
         return numbers
 
 
@@ -239,7 +241,7 @@ def _activity(night: Activity) -> tuple[float, float, float, float]:
     spectrum = ripple_spectrum(night.field, 1 / night.field_dt, events)
     return (
         len(events) / night.duration,
-        float(np.mean([event.length for event in events])) if events else 0.0,
+        float(np.mean([event.length for event in events])) if events else np.nan,
         night.rate(PYRAMIDAL),
         spectrum.p if spectrum else np.nan,
     )

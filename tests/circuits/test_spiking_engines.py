@@ -196,6 +196,13 @@ def test_two_threads_fire_the_same_spikes_as_one():
     same_spikes(*runs)
 
 
+def test_state_and_counters_begin_at_a_line_of_the_cache():
+    engine = NumbaEngine(small_network(9, 3))
+    arrays = [*engine._states, *engine._arrivals]
+    assert len(arrays) == 4
+    assert all(array.ctypes.data % 64 == 0 and array.flags.c_contiguous for array in arrays)
+
+
 def test_what_is_watched_changes_no_spike(small):
     network = small_network()
     duration = 0.01 if small else 0.1

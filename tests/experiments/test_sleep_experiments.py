@@ -99,6 +99,11 @@ def test_a_seed_without_sharp_waves_is_left_out_and_counted():
     assert values["in_up_gated"] == 0.75 and values["in_up_gated_seeds"] == 2
     assert values["in_up_gated_low"] < 0.75 < values["in_up_gated_high"]
     assert np.isnan(values["locking_gated"]) and values["locking_gated_seeds"] == 0
+    config = sleep_rhythm.Config(arms=(LEVELS,), levels=(0.2, 1.0), seeds=(0, 1))
+    rows = {"event_length": np.array([[0.2, np.nan], [0.4, np.nan]])}
+    values = sleep_rhythm.Result(config, {LEVELS: rows}).metrics()
+    assert values["event_length_at_0.2"] == pytest.approx(0.3)
+    assert values["event_length_at_0.2_seeds"] == 2 and values["event_length_at_1_seeds"] == 0
 
 
 def test_phases_rise_evenly_within_each_state():
