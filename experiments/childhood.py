@@ -20,7 +20,7 @@ from neurosim.microworld import Fact, base_facts, everyday_sentences
 from neurosim.plotting import colour
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
-from neurosim.storage import atomic_write_bytes, atomic_write_json
+from neurosim.storage import atomic_write_bytes, atomic_write_json, make_directory
 
 DATA = Path(__file__).parents[1] / "data"
 MODEL = DATA / "language_model"
@@ -194,7 +194,7 @@ def newborn_scores(cortex: LanguageCortex) -> dict[str, float]:
 
 def write_model(cortex: LanguageCortex, directory: Path, provenance: dict[str, object]) -> None:
     """Write config.json, model.safetensors, tokenizer.json and provenance.json."""
-    directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory)
     state = {k: v.detach().contiguous() for k, v in cortex.network.state_dict().items()}
     weights = save(state)
     atomic_write_bytes(directory / "model.safetensors", weights)

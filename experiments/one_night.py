@@ -22,7 +22,7 @@ from neurosim.jobs import run_jobs
 from neurosim.plotting import colour
 from neurosim.progress import progress
 from neurosim.recorder import Recorder
-from neurosim.storage import atomic_write_json
+from neurosim.storage import atomic_write_json, make_directory
 
 DIARY = DATA / "diary.txt"
 FEW = ("night", "naive", "no sleep")
@@ -210,7 +210,7 @@ def save(result: Result, directory: Path) -> None:
         "n_items": result.n_items,
     }
     config.pop("brain")
-    directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory)
     with Recorder(directory / "run.h5", config, result.config.seeds[0]) as recorder:
         record(result, recorder)
     atomic_write_json(directory / "answers.json", result.arms[0].answers)

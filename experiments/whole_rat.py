@@ -21,7 +21,7 @@ from neurosim.plotting import colour
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
 from neurosim.resources import ResourceMeter
-from neurosim.storage import atomic_write_json, json_text, read_json
+from neurosim.storage import atomic_write_json, json_text, make_directory, read_json
 from neurosim.versioned import DirectoryLock
 
 CUES = {"whole": (1.0, 0.0), "half": (0.5, 0.0), "half, half noise": (0.5, 0.5)}
@@ -79,6 +79,11 @@ class Config:
     checkpoint: str = "out/whole_rat/checkpoint"
     threads: int = 2
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("patterns", "probes", "tests"):
+            if getattr(self, name) < 1:
+                raise ConfigError.expected(self, name, "1 or more", getattr(self, name), "raise it")
 
 
 SLOW = Config(patterns=40_000, probes=16, tests=10, checkpoint_every=2_500)
@@ -187,7 +192,7 @@ def run(
     with ExitStack() as held:
         if config.checkpoint_every:
             folder = Path(config.checkpoint)
-            folder.mkdir(parents=True, exist_ok=True)
+            make_directory(folder)
             held.enter_context(DirectoryLock(folder))
         result = _run(config, tick)
     if recorder is not None:

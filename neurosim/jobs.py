@@ -8,6 +8,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,11 +16,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.errors import ConfigError, CorruptFileError
+from neurosim.errors import CapacityError, ConfigError, CorruptFileError
 from neurosim.hdf5 import Arrays, pack_hdf5, unpack_hdf5
 from neurosim.ledger import Ledger, counting, enter
 from neurosim.provenance import source_digest, versions
-from neurosim.storage import atomic_write_bytes, json_text
+from neurosim.storage import atomic_write_bytes, json_text, make_directory
 
 R = TypeVar("R")
 
@@ -54,7 +55,7 @@ class Shelf:
 
     def put(self, place: Path, data: bytes) -> None:
         """Keep the bytes of one result."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_directory(self.folder)
         atomic_write_bytes(place, data)
 
     def get(self, place: Path, unpack: Callable[[bytes], R]) -> R | None:
@@ -132,6 +133,8 @@ def run_jobs(
     ------
     ConfigError
         When `workers` is negative.
+    CapacityError
+        When a process is killed from outside, as a system without memory does.
     """
     if workers < 0:
         raise ConfigError.expected("run_jobs", "workers", "0 or more", workers, "take 0")
@@ -191,6 +194,12 @@ def _computed(
                 result, cost = future.result()
                 enter(cost)
                 yield futures[future], (result, cost)
+        except BrokenProcessPool as error:
+            raise CapacityError(
+                f"run_jobs: expected {workers} processes to come to their end, got one that was "
+                "killed, most likely for want of memory; take fewer workers, what was finished "
+                "is kept"
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

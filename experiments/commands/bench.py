@@ -21,10 +21,12 @@ def run(arguments: Namespace) -> dict[str, Any]:
     from experiments.commands.run import configured
     from neurosim import discovery
     from neurosim.resources import ResourceMeter
-    from neurosim.storage import atomic_write_text
+    from neurosim.storage import atomic_write_text, check_place
 
     module = discovery.find("experiments.benchmarks", arguments.name)
     config = configured(module.Config(), arguments.settings, arguments.seed)
+    if arguments.table is not None:
+        check_place(arguments.table)
     with ResourceMeter() as meter:
         values = module.run(config, lambda line: print(line, flush=True))
     text = module.table(values)

@@ -50,10 +50,13 @@ def run(arguments: Namespace) -> dict[str, Any]:
     from neurosim import plotting
     from neurosim.progress import progress
     from neurosim.resources import ResourceMeter
-    from neurosim.storage import atomic_write_json, atomic_write_text
+    from neurosim.storage import atomic_write_json, atomic_write_text, check_place, make_directory
 
     config = configured(arguments)
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    make_directory(arguments.out)
+    for file in (arguments.figure, arguments.table, arguments.search and arguments.winners):
+        if file:
+            check_place(file)
     figure_file = arguments.figure or arguments.out / "compare.png"
     with ResourceMeter() as meter, progress(comparison.n_jobs(config), "Comparing") as bar:
         result = comparison.run(config, bar.advance, arguments.out)

@@ -22,12 +22,14 @@ def run(arguments: Namespace) -> dict[str, Any]:
     from neurosim.errors import ConfigError
     from neurosim.progress import progress
     from neurosim.resources import ResourceMeter
+    from neurosim.storage import check_place
 
     config = childhood.Config(seed=arguments.seed)
     if arguments.steps is not None:
         if arguments.steps < 1:
             raise ConfigError(f"--steps: expected 1 or more, got {arguments.steps}; try 1600")
         config = dataclasses.replace(config, steps=arguments.steps)
+    check_place(arguments.out, folder=True)
     with ResourceMeter() as meter, progress(config.steps, "childhood") as bar:
         result = childhood.run(config, tick=bar.advance)
     scores = result.scores

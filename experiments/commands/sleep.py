@@ -32,6 +32,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
     from experiments.report import write_report, write_table
     from neurosim.errors import ConfigError
     from neurosim.resources import ResourceMeter
+    from neurosim.storage import check_place
 
     if arguments.seeds < 1:
         raise ConfigError(f"--seeds: expected 1 or more, got {arguments.seeds}; try 5")
@@ -47,6 +48,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
         night=night,
         brain=str(brain),
     )
+    check_place(arguments.out, folder=True)
     check_replaceable(brain)
     with ResourceMeter() as meter:
         result = one_night.run_with_progress(config, arguments.out)

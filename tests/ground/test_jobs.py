@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from neurosim.errors import ConfigError
+from neurosim.errors import CapacityError, ConfigError
 from neurosim.jobs import Shelf, clear_jobs, pack_array, run_jobs, unpack_array
 from neurosim.ledger import Ledger, counting
 
@@ -46,6 +46,11 @@ def test_an_error_of_a_job_is_raised_here():
         run_jobs(power, [(0, -1), (1, 1)], 1)
     with pytest.raises(ValueError):
         run_jobs(int, [("1",), ("x",)], 2)
+
+
+def test_a_process_that_is_killed_from_outside_is_said_in_a_sentence():
+    with pytest.raises(CapacityError, match="memory"):
+        run_jobs(os._exit, [(1,), (1,)], 2)
 
 
 def test_no_jobs_give_no_results_and_negative_workers_are_refused():
