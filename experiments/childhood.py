@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from circuits.language_cortex import BEGIN, END, PAD, LanguageCortex, marks_of
 from circuits.transformer import Transformer, TransformerConfig
+from neurosim.errors import check_counts
 from neurosim.metrics import exact_recall, perplexity
 from neurosim.microworld import Fact, base_facts, everyday_sentences
 from neurosim.plotting import colour
@@ -64,6 +65,9 @@ class Config:
     everyday: int = 32
     facts: int = 64
     n_everyday: int = 12_000
+
+    def __post_init__(self) -> None:
+        check_counts(self, "steps", "layers", "prose", "everyday", "facts", "n_everyday")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from circuits.night import NightConfig
 from experiments.arms import ARMS, ArmConfig, ArmResult, run_arm
 from experiments.childhood import DATA
 from experiments.examination import examine_items, read_day
-from neurosim.errors import ConfigError, nearest_name
+from neurosim.errors import ConfigError, check_counts, nearest_name
 from neurosim.jobs import run_jobs
 from neurosim.plotting import colour
 from neurosim.progress import progress
@@ -69,6 +69,7 @@ class Config:
     workers: int = 0
 
     def __post_init__(self) -> None:
+        check_counts(self, "seeds", least=0)
         for arm in self.arms:
             if arm not in ARMS:
                 raise ConfigError(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from circuits.ca3 import CA3, CA3Config
 from neurosim.codes import SparseCode, corrupted
-from neurosim.errors import ConfigError, CorruptFileError
+from neurosim.errors import ConfigError, CorruptFileError, check_counts
 from neurosim.hdf5 import read_hdf5, write_hdf5
 from neurosim.plotting import colour
 from neurosim.randomness import Streams
@@ -81,9 +81,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("patterns", "probes", "tests"):
-            if getattr(self, name) < 1:
-                raise ConfigError.expected(self, name, "1 or more", getattr(self, name), "raise it")
+        check_counts(self, "patterns", "probes", "tests")
 
 
 SLOW = Config(patterns=40_000, probes=16, tests=10, checkpoint_every=2_500)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from experiments import peers
+from neurosim.errors import check_counts
 from neurosim.ledger import counting
 from neurosim.network import Network, NetworkConfig
 from neurosim.optimisers import Optimiser
@@ -71,6 +72,10 @@ class Config:
     scale_depths: tuple[int, ...] = (2, 3, 5, 8, 12, 20)
     scale_batch: int = 64
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_counts(self, "widths", "batches", "n_steps", "repeats")
+        check_counts(self, "scale_widths", "scale_depths", "scale_batch")
 
 
 class Task:

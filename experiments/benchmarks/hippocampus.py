@@ -17,6 +17,7 @@ from circuits.ca3 import CA3, CA3Config
 from experiments.benchmarks import machine
 from neurosim.codes import SparseCode
 from neurosim.connectivity import Generated
+from neurosim.errors import check_counts
 from neurosim.resources import available_memory, require_memory
 from neurosim.transmission import push
 
@@ -58,6 +59,10 @@ class Config:
     dense_up_to: int = 33_000
     smallest_in_slope: int = 10_000
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_counts(self, "sizes", least=100)
+        check_counts(self, "threads")
 
 
 def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+from neurosim.errors import check_counts
 from neurosim.resources import require_memory
 
 LINKS = 8
@@ -35,6 +36,9 @@ class Config:
     megabytes: int = 512
     accesses: int = 20_000_000
     repeats: int = 3
+
+    def __post_init__(self) -> None:
+        check_counts(self, "megabytes", "accesses", "repeats")
 
 
 def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> dict[str, float]:

@@ -16,6 +16,7 @@ import numpy as np
 from neurosim import kernels
 from neurosim.connectivity import Connectivity, Full, Generated, Stored
 from neurosim.discovery import members
+from neurosim.errors import check_counts
 from neurosim.plasticity import PlasticProjection
 from neurosim.rule import Rule, arguments
 from rules.oja import Oja
@@ -47,6 +48,9 @@ class Config:
     fractions: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
     repeats: int = 9
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_counts(self, "n_units", "n_cells", "fan_out", "repeats")
 
 
 def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> dict[str, float]:

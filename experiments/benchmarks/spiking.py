@@ -26,6 +26,7 @@ from experiments.planted_ca3 import planted
 from experiments.ripples_and_replay import Config as Track
 from experiments.ripples_and_replay import learn
 from neurosim.connectivity import Stored
+from neurosim.errors import check_counts
 from neurosim.randomness import Streams
 from neurosim.resources import ResourceMeter
 
@@ -73,6 +74,9 @@ class Config:
     peer_seconds: float = 0.05
     threads: int = 1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_counts(self, "sizes", "turns", "threads")
 
 
 def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> dict[str, Any]:

@@ -24,12 +24,15 @@ def run(arguments: Namespace) -> dict[str, Any]:
     """Make the brain and say what it is made of."""
     from circuits.brain import Brain, BrainConfig
     from experiments.childhood import MODEL, newborn_scores
+    from neurosim.storage import check_place
     from rules.willshaw import Willshaw
 
     config = BrainConfig(
         seed=arguments.seed, gate=not arguments.no_gate, separation=not arguments.dense
     )
     lm = MODEL if arguments.lm == "tiny" else Path(arguments.lm)
+    if not arguments.brain.exists():
+        check_place(arguments.brain, folder=True)
     brain = Brain.create(arguments.brain, lm, Willshaw(), config, newborn_scores)
     gauge = brain.hippocampus.gauge()
     print(

@@ -621,6 +621,16 @@ def test_a_word_that_is_no_setting_and_no_option_is_refused(capsys, line, words)
         (["run", "ten_days", "night=3"], "write for example night.cycles=5"),
         (["run", "ten_days", "days=0"], "1 to 10"),
         (["run", "ten_days", "days=11"], "1 to 10"),
+        (["run", "stdp_windows", "n_delays=0"], "Config.n_delays: expected 3 or more"),
+        (["run", "stdp_windows", "longest=-1"], "Config.longest: expected 0.001 or more"),
+        (["run", "receptive_fields", "n_patches=0"], "Config.n_patches: expected 1 or more"),
+        (["run", "triplet_frequency", "n_pairs=0"], "Config.n_pairs: expected 1 or more"),
+        (["run", "spiking_night", "n_pyramidal=0"], "Config.n_pyramidal: expected 2 or more"),
+        (["run", "childhood", "steps=0"], "Config.steps: expected 1 or more"),
+        (["sleep", "--seed", "-1"], "Config.seeds: expected 0 or more"),
+        (["compare", "--seeds", "0"], "--seeds: expected 1 or more"),
+        (["compare", "--learners", ","], "expected a learner, got ''"),
+        (["compare", "--tasks", ","], "expected a task, got ''"),
         (["run", "whole_rat", "patterns=0"], "Config.patterns: expected 1 or more"),
     ],
 )
@@ -631,7 +641,10 @@ def test_a_setting_that_cannot_be_is_refused_before_anything_is_made(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("words", [["run", "stdp_windows"], ["compare"], ["sleep"], ["pretrain"]])
+@pytest.mark.parametrize(
+    "words",
+    [["run", "stdp_windows"], ["compare"], ["sleep"], ["pretrain"]],
+)
 @pytest.mark.parametrize("place", ["file", "file/within"])
 def test_a_file_where_the_results_should_go_is_refused(capsys, tmp_path, words, place):
     (tmp_path / "file").write_text("the user's")
@@ -676,3 +689,13 @@ def test_a_full_disk_or_memory_anywhere_is_one_sentence(
 
     monkeypatch.setattr(run_command, "run", fail)
     assert reason in refused(capsys, tmp_path, "run", "stdp_windows")
+
+
+def test_a_brain_is_not_born_below_a_file(capsys, tmp_path):
+    (tmp_path / "file").write_text("the user's")
+    assert "choose another" in refused(capsys, tmp_path, "init", tmp_path / "file" / "brain")
+
+
+@pytest.mark.parametrize("setting", ["sizes=0", "sizes="])
+def test_a_benchmark_of_nothing_is_refused(capsys, tmp_path, setting):
+    assert "Config.sizes" in refused(capsys, tmp_path, "bench", "hippocampus", setting)

@@ -116,7 +116,7 @@ def drawn(result):
     ("settings", "words"),
     [
         ({"learners": ("backpropp",)}, "did you mean 'Backprop'"),
-        ({"seeds": ()}, "one or more from 0 on"),
+        ({"seeds": ()}, "--seeds: expected 1 or more"),
         ({"seeds": (SEED,)}, "without 1000"),
         ({"n_trials": -1}, "0 or more"),
     ],
@@ -173,7 +173,7 @@ def test_a_search_writes_winners_that_the_next_comparison_uses(tmp_path, capsys)
         (("--tasks", "digitz"), "backprop", "did you mean 'Digits'?"),
         (("digits.pases=2",), "backprop", "did you mean passes?"),
         (("digitss.passes=2",), "backprop", "did you mean 'digits'?"),
-        (("--seeds", "0"), "backprop", "one or more from 0 on"),
+        (("--seeds", "0"), "backprop", "--seeds: expected 1 or more"),
         (("--winners", "nowhere.json"), "backprop", "nowhere.json"),
     ],
 )
