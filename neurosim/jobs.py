@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import multiprocessing
+import multiprocessing.connection
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -187,8 +190,13 @@ def _computed(
             yield k, _counted(function, *job)
         return
     context = multiprocessing.get_context("spawn")
-    with _one_thread_each(), ProcessPoolExecutor(workers, mp_context=context) as pool:
-        futures = {pool.submit(_counted, function, *job): k for k, job in jobs.items()}
+    others = set(multiprocessing.active_children())
+    with (
+        _one_thread_each(),
+        ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool,
+    ):
+        with _deaf_to_ctrl_c():
+            futures = {pool.submit(_counted, function, *job): k for k, job in jobs.items()}
         try:
             for future in as_completed(futures):
                 result, cost = future.result()
@@ -202,12 +210,44 @@ def _computed(
             ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()  # Its job would be waited for, and then be lost all the same.
             raise
 
 
 def _counted(function: Callable[..., R], *job: Any) -> tuple[R, Ledger]:
     with counting() as cost:
         return function(*job), cost
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Start processes that leave Ctrl-C, which all of a terminal's get, to this one.
+
+    Each would print a traceback of its own, of Python's start when it is hit there. What comes
+    meanwhile waits: a mask, unlike a handler that ignores, loses nothing and is inherited.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with_parent() -> None:
+    """See that this process ends when the one that started it is killed.
+
+    A pool's process holds both ends of the queue it reads, so it would wait for a job for ever, and
+    keep its memory.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _exit_after(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
 
 
 def _unpack_cost(data: bytes) -> Ledger:

@@ -699,3 +699,16 @@ def test_a_brain_is_not_born_below_a_file(capsys, tmp_path):
 @pytest.mark.parametrize("setting", ["sizes=0", "sizes="])
 def test_a_benchmark_of_nothing_is_refused(capsys, tmp_path, setting):
     assert "Config.sizes" in refused(capsys, tmp_path, "bench", "hippocampus", setting)
+
+
+def test_a_birth_that_failed_half_way_can_be_tried_again(
+    capsys, tmp_path, small_brains, monkeypatch
+):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("neurosim.versioned.os.replace", full)
+        err = said(capsys, "init", tmp_path / "brain", code=2)[1]
+        assert "free some space" in err and (tmp_path / "brain" / ".lock").exists()
+    said(capsys, "init", tmp_path / "brain")

@@ -116,7 +116,7 @@ def drawn(result):
     ("settings", "words"),
     [
         ({"learners": ("backpropp",)}, "did you mean 'Backprop'"),
-        ({"seeds": ()}, "--seeds: expected 1 or more"),
+        ({"seeds": ()}, "one or more from 0 on"),
         ({"seeds": (SEED,)}, "without 1000"),
         ({"n_trials": -1}, "0 or more"),
     ],
