@@ -163,6 +163,20 @@ def run_jobs(
     return [results[k] for k in range(len(jobs))]
 
 
+def run_apart(function: Callable[..., R], *arguments: Any) -> R:
+    """Return ``function(*arguments)``, computed in a fresh process, whose peak memory is its own.
+
+    Parameters
+    ----------
+    function : callable
+        Of a module's top level, so that the new process finds it.
+    *arguments : Any
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent) as pool:
+        return pool.submit(function, *arguments).result()
+
+
 def clear_jobs(
     function: Callable[..., object], jobs: Sequence[tuple[Any, ...]], shelf: Path
 ) -> None:

@@ -147,11 +147,12 @@ def test_a_page_is_free_of(checker, page):
     assert checker(page, (ROOT / page).read_text("utf-8")) == []
 
 
-def test_every_picture_of_the_gallery_is_shown_and_every_result_is_within_reach_of_the_readme():
+def test_the_gallery_shows_each_picture_once_and_every_result_is_within_reach_of_the_readme():
     gallery = ROOT / "docs" / "gallery"
     shown = set(links((gallery / "README.md").read_text("utf-8")))
     pictures = {path.name for path in gallery.iterdir() if path.suffix in (".png", ".gif")}
     assert pictures and pictures <= shown
+    assert len({(gallery / name).read_bytes() for name in pictures}) == len(pictures)
     reached, pending = set(), ["README.md"]
     while pending:
         page = pending.pop()

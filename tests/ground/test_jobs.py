@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from neurosim.errors import CapacityError, ConfigError
-from neurosim.jobs import Shelf, clear_jobs, pack_array, run_jobs, unpack_array
+from neurosim.jobs import Shelf, clear_jobs, pack_array, run_apart, run_jobs, unpack_array
 from neurosim.ledger import Ledger, counting
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +53,11 @@ def test_an_error_of_a_job_is_raised_here():
         run_jobs(power, [(0, -1), (1, 1)], 1)
     with pytest.raises(ValueError):
         run_jobs(int, [("1",), ("x",)], 2)
+
+
+def test_what_runs_apart_has_a_process_of_its_own():
+    assert run_apart(pow, 3, 2) == 9
+    assert run_apart(os.getpid) != os.getpid()
 
 
 def test_a_process_that_is_killed_from_outside_is_said_in_a_sentence():
