@@ -75,7 +75,7 @@ def _parser(commands: dict[str, ModuleType]) -> ArgumentParser:
         module.add_arguments(child)
         if not any(action.dest == "seed" for action in child._actions):
             child.add_argument(
-                "--seed", type=int, default=None, help="ignored: a brain keeps its own seed"
+                "--seed", type=int, metavar="N", help="ignored: a brain keeps its own seed"
             )
         child.add_argument("--json", metavar="FILE", help="write the numbers; - for stdout")
     return parser

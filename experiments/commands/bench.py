@@ -11,6 +11,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "settings", nargs="*", metavar="FIELD=VALUE", help="such as sizes=1000,33000 threads=2"
     )
+    parser.add_argument("--seed", type=int, default=None, metavar="N", help="the same as seed=N")
     parser.add_argument(
         "--table", type=Path, default=None, metavar="FILE", help="write a table in Markdown"
     )

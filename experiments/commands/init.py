@@ -15,7 +15,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="the shipped language model, or a directory with config.json, model.safetensors and "
         "tokenizer.json (default: tiny)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of everything the brain draws")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of all the brain draws (default: 0)"
+    )
     parser.add_argument("--no-gate", action="store_true", help="write what is expected, too")
     parser.add_argument("--dense", action="store_true", help="take the dentate gyrus out")
 

@@ -18,7 +18,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=None, metavar="DIR", help="default: out/EXPERIMENT"
     )
-    parser.add_argument("--seed", type=int, default=None, help="the same as seed=N")
+    parser.add_argument("--seed", type=int, default=None, metavar="N", help="the same as seed=N")
     parser.add_argument(
         "--slow",
         action="store_true",
