@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim import network as networks
-from neurosim.errors import ConfigError, InputError, NumericalError, nearest_name
+from neurosim.errors import ConfigError, NumericalError, nearest_name
 from neurosim.ledger import Ledger
 from neurosim.optimisers import Moments, Optimiser
 from neurosim.settling import losers
+from neurosim.state import take_over
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
@@ -324,14 +325,7 @@ class BidirectionalNetwork:
         InputError
             When an array is missing or of another shape.
         """
-        for name, mine in self.state.items():
-            shape = np.shape(state[name]) if name in state else None
-            if shape != mine.shape:
-                raise InputError.expected(
-                    self, name, f"an array of shape {mine.shape}", shape,
-                    "restore a state of the same configuration",
-                )  # fmt: skip
-            mine[...] = state[name]
+        take_over(self, self.state, state)
 
 
 class _State:

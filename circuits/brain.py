@@ -23,7 +23,7 @@ from neurosim.errors import BrainError, CapacityError, InputError
 from neurosim.hdf5 import pack_hdf5, unpack_hdf5
 from neurosim.randomness import Streams
 from neurosim.text import Sentence
-from neurosim.versioned import VersionedDirectory
+from neurosim.versioned import LOCK_NAME, VersionedDirectory
 
 FORMAT_VERSION = 1
 ADOLESCENCE = 200
@@ -163,7 +163,7 @@ class Brain:
         BrainError
             When `path` holds something already.
         """
-        if path is not None and path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path is not None and path.exists() and not _is_free(path):
             raise BrainError(
                 f"{path} exists and is not empty; choose another name or remove it first"
             )
@@ -428,6 +428,11 @@ def _language_model(config: bytes, weights: bytes, tokenizer: bytes) -> Language
     network = Transformer(TransformerConfig.from_mapping(json.loads(config)))
     network.load_state_dict(load_tensors(weights))
     return LanguageCortex(network, Tokenizer.from_str(tokenizer.decode("utf-8")))
+
+
+def _is_free(path: Path) -> bool:
+    """Return whether a directory holds nothing, or only the lock of a birth that failed."""
+    return path.is_dir() and not any(each.name != LOCK_NAME for each in path.iterdir())
 
 
 def _directory(path: Path) -> VersionedDirectory:

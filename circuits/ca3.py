@@ -16,7 +16,8 @@ from neurosim.codes import SparseCode
 from neurosim.errors import CapacityError, ConfigError, CorruptFileError
 from neurosim.hdf5 import pack_hdf5, unpack_hdf5
 from neurosim.resources import require_memory
-from neurosim.synapses import CountSynapses, check_state
+from neurosim.state import check_arrays
+from neurosim.synapses import CountSynapses
 
 
 class CA3(Autoassociation):
@@ -177,7 +178,7 @@ class CA3(Autoassociation):
         CorruptFileError
             When an array is missing or of another shape or type; nothing is changed then.
         """
-        check_state(self, {"seeds": self._seeds, "fatigue": self.fatigue}, state)
+        check_arrays(self, {"seeds": self._seeds, "fatigue": self.fatigue}, state)
         old = self._seeds
         self._seeds = state["seeds"].copy()
         try:

@@ -19,6 +19,7 @@ from circuits.merging import merge_alike, merge_singles
 from neurosim.codes import SparseCode
 from neurosim.errors import InputError
 from neurosim.ledger import Ledger
+from neurosim.state import check_shapes
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -222,13 +223,7 @@ class Lamellae:
         InputError
             When it is of another shape.
         """
-        for name, own in self.state.items():
-            if name not in state or np.shape(state[name]) != own.shape:
-                raise InputError.expected(
-                    "Lamellae", name, f"an array of shape {own.shape}",
-                    np.shape(state[name]) if name in state else None,
-                    "restore a state of the same configuration",
-                )  # fmt: skip
+        check_shapes(self, self.state, state)
         packed: NDArray[Any] = np.asarray(state["weights"])
         if self.config.bits == 4:
             both = np.stack([packed & 15, packed >> 4], axis=-1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from neurosim.errors import ConfigError
+from neurosim.errors import ConfigError, check_counts
 
 FINEST = 255
 """Steps of the input at most: distances are sums of whole numbers, the same in any order."""
@@ -55,9 +55,7 @@ class LamellaeConfig:
     competition: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("n_classes", "cells", "extent", "stride"):
-            if getattr(self, name) < 1:
-                raise ConfigError.expected(self, name, "1 or more", getattr(self, name), "raise it")
+        check_counts(self, "n_classes", "cells", "extent", "stride")
         most = self.cells if self.competition else 1
         if not 1 <= self.winners <= most:
             raise ConfigError.expected(self, "winners", f"1 to {most} cells", self.winners, "try 1")

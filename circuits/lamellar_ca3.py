@@ -10,8 +10,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.errors import ConfigError, InputError
+from neurosim.errors import ConfigError
 from neurosim.ledger import Ledger
+from neurosim.state import check_shapes
 
 IntArray = NDArray[np.integer]
 
@@ -253,13 +254,7 @@ class LamellarCA3:
         InputError
             When it is of another shape.
         """
-        for name, own in self.state.items():
-            if name not in state or np.shape(state[name]) != own.shape:
-                raise InputError.expected(
-                    "LamellarCA3", name, f"an array of shape {own.shape}",
-                    np.shape(state[name]) if name in state else None,
-                    "restore a state of the same configuration",
-                )  # fmt: skip
+        check_shapes(self, self.state, state)
         flat: NDArray[Any] = np.asarray(state["counts"])
         if self.config.bits == 1:
             flat = np.unpackbits(flat)

@@ -12,7 +12,7 @@ from circuits.homeostasis import Homeostasis
 from circuits.perforant_path import GeneratedPath
 from neurosim.codes import SparseCode
 from neurosim.errors import ConfigError
-from neurosim.synapses import check_state
+from neurosim.state import check_arrays
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class PatternCA1:
             When an array is missing or of another shape or type.
         """
         own = self.state
-        check_state(self, own, dict(state))
+        check_arrays(self, own, dict(state))
         for name in ("counts", "mean", "squares"):
             own[f"homeostasis/{name}"][...] = state[f"homeostasis/{name}"]
         for name, part in (("schaffer", self.schaffer), ("output", self.output)):

@@ -11,8 +11,8 @@ from types import FrameType, ModuleType
 
 from neurosim import __version__
 from neurosim.discovery import modules
-from neurosim.errors import NeurosimError, StorageError
-from neurosim.storage import atomic_write_text, json_text
+from neurosim.errors import CapacityError, NeurosimError, StorageError
+from neurosim.storage import atomic_write_text, check_place, is_refusal, json_text, storage_error
 
 INTERRUPTED = 130
 
@@ -35,7 +35,8 @@ def main(words: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        _check_target(arguments.json)
+        if arguments.json not in (None, "-"):
+            check_place(arguments.json)
         values = commands[arguments.command].run(arguments)
         if arguments.json is not None:
             _write_json(arguments.json, values)
@@ -47,6 +48,18 @@ def main(words: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if not is_refusal(error):
+            raise
+        print(f"neurosim: {storage_error(error.filename or 'output', error)}", file=sys.stderr)
+        return StorageError.exit_code
+    except MemoryError as error:
+        print(
+            f"neurosim: memory: expected enough of it, got '{error or 'none left'}'; make the run "
+            "smaller or take fewer workers",
+            file=sys.stderr,
+        )
+        return CapacityError.exit_code
     return 0
 
 
@@ -62,7 +75,7 @@ def _parser(commands: dict[str, ModuleType]) -> ArgumentParser:
         module.add_arguments(child)
         if not any(action.dest == "seed" for action in child._actions):
             child.add_argument(
-                "--seed", type=int, default=None, help="ignored: a brain keeps its own seed"
+                "--seed", type=int, metavar="N", help="ignored: a brain keeps its own seed"
             )
         child.add_argument("--json", metavar="FILE", help="write the numbers; - for stdout")
     return parser
@@ -82,15 +95,6 @@ def _parsed(parser: ArgumentParser, words: Sequence[str] | None) -> Namespace:
     if rest:
         arguments.settings = [*arguments.settings, *rest]
     return arguments
-
-
-def _check_target(target: str | None) -> None:
-    """Refuse a place for the numbers that cannot be written, before any work is done."""
-    if target in (None, "-"):
-        return
-    path = Path(str(target))
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise StorageError(f"--json {target}: expected a file that can be written; make its folder")
 
 
 def _write_json(target: str, values: dict[str, object]) -> None:

@@ -15,12 +15,13 @@ from torch.nn import functional
 
 from circuits.language_cortex import BEGIN, END, PAD, LanguageCortex, marks_of
 from circuits.transformer import Transformer, TransformerConfig
+from neurosim.errors import check_counts
 from neurosim.metrics import exact_recall, perplexity
 from neurosim.microworld import Fact, base_facts, everyday_sentences
 from neurosim.plotting import colour
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
-from neurosim.storage import atomic_write_bytes, atomic_write_json
+from neurosim.storage import atomic_write_bytes, atomic_write_json, make_directory
 
 DATA = Path(__file__).parents[1] / "data"
 MODEL = DATA / "language_model"
@@ -64,6 +65,9 @@ class Config:
     everyday: int = 32
     facts: int = 64
     n_everyday: int = 12_000
+
+    def __post_init__(self) -> None:
+        check_counts(self, "steps", "layers", "prose", "everyday", "facts", "n_everyday")
 
 
 @dataclass(frozen=True)
@@ -194,7 +198,7 @@ def newborn_scores(cortex: LanguageCortex) -> dict[str, float]:
 
 def write_model(cortex: LanguageCortex, directory: Path, provenance: dict[str, object]) -> None:
     """Write config.json, model.safetensors, tokenizer.json and provenance.json."""
-    directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory)
     state = {k: v.detach().contiguous() for k, v in cortex.network.state_dict().items()}
     weights = save(state)
     atomic_write_bytes(directory / "model.safetensors", weights)

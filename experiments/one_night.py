@@ -17,12 +17,12 @@ from circuits.night import NightConfig
 from experiments.arms import ARMS, ArmConfig, ArmResult, run_arm
 from experiments.childhood import DATA
 from experiments.examination import examine_items, read_day
-from neurosim.errors import ConfigError, nearest_name
+from neurosim.errors import ConfigError, check_counts, nearest_name
 from neurosim.jobs import run_jobs
 from neurosim.plotting import colour
 from neurosim.progress import progress
 from neurosim.recorder import Recorder
-from neurosim.storage import atomic_write_json
+from neurosim.storage import atomic_write_json, make_directory
 
 DIARY = DATA / "diary.txt"
 FEW = ("night", "naive", "no sleep")
@@ -69,6 +69,7 @@ class Config:
     workers: int = 0
 
     def __post_init__(self) -> None:
+        check_counts(self, "seeds", least=0)
         for arm in self.arms:
             if arm not in ARMS:
                 raise ConfigError(
@@ -210,7 +211,7 @@ def save(result: Result, directory: Path) -> None:
         "n_items": result.n_items,
     }
     config.pop("brain")
-    directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory)
     with Recorder(directory / "run.h5", config, result.config.seeds[0]) as recorder:
         record(result, recorder)
     atomic_write_json(directory / "answers.json", result.arms[0].answers)

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from neurosim.connectivity import Full
+from neurosim.errors import check_counts
 from neurosim.images import dead_leaves, orientation_selectivity, patches, retina
 from neurosim.metrics import mean_interval
 from neurosim.plasticity import PlasticProjection
@@ -52,6 +53,10 @@ class Config:
     n_images: int = 6
     temperature: float = 0.1
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
+
+    def __post_init__(self) -> None:
+        check_counts(self, "side", "n_cells", "n_patches", "n_images")
+        check_counts(self, "seeds", least=0)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from circuits.ca3 import CA3, CA3Config
 from neurosim.codes import SparseCode
-from neurosim.errors import ConfigError
+from neurosim.errors import check_counts
 from neurosim.jobs import run_jobs
 from neurosim.metrics import mean_interval
 from neurosim.plotting import label, points
@@ -58,11 +58,8 @@ class Config:
     workers: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("n_memories", "n_bursts"):
-            if getattr(self, name) < 1:
-                raise ConfigError.expected(self, name, "1 or more", getattr(self, name), "raise it")
-        if not self.seeds:
-            raise ConfigError.expected(self, "seeds", "one or more", self.seeds, "give 0")
+        check_counts(self, "n_memories", "n_bursts")
+        check_counts(self, "seeds", least=0)
         self.circuit()
 
     def circuit(self) -> CA3Config:

@@ -16,7 +16,7 @@ from circuits.spiking_network import Activity
 from experiments.ripples_and_replay import LONG, POSITIONS, SIGNIFICANT, learn
 from experiments.ripples_and_replay import Config as LearningConfig
 from neurosim.connectivity import Stored
-from neurosim.errors import ConfigError
+from neurosim.errors import ConfigError, check_counts
 from neurosim.plotting import label
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
@@ -68,6 +68,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_counts(self, "n_pyramidal", least=2)
         if not 1 <= self.recorded_seconds <= self.track_seconds:
             raise ConfigError.expected(
                 self, "recorded_seconds", f"1..{self.track_seconds:g} s", self.recorded_seconds,

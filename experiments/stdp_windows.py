@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from neurosim.connectivity import Full
 from neurosim.discovery import member, members
+from neurosim.errors import check_counts
 from neurosim.plasticity import PlasticProjection
 from neurosim.plotting import colour, label
 from neurosim.recorder import Recorder
@@ -37,6 +38,10 @@ class Config:
     longest: float = 0.1
     n_delays: int = 201
     rules: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_counts(self, "n_delays", least=3)
+        check_counts(self, "longest", least=1e-3)
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,16 @@ from circuits.language_cortex import PlasticityConfig
 from circuits.night import NightConfig
 from experiments.childhood import DATA, MODEL, heldout_perplexity, shipped_facts
 from experiments.examination import cloze, examine_items
+from neurosim.errors import ConfigError
 from neurosim.jobs import Shelf
 from neurosim.metrics import backward_transfer, forgetting
 from neurosim.plotting import colour
 from neurosim.recorder import Recorder
-from neurosim.storage import atomic_write_json, read_json
+from neurosim.storage import atomic_write_json, make_directory, read_json
 from neurosim.text import Sentence, read_sentences
 from rules.willshaw import Willshaw
+
+SHIPPED_DAYS = 10
 
 expected = {
     "first_day": (0.90, "this project's bar: first day's facts after the tenth night"),
@@ -54,6 +57,12 @@ class Config:
     )
     plasticity: PlasticityConfig = field(default_factory=PlasticityConfig)
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.days <= SHIPPED_DAYS:
+            raise ConfigError.expected(
+                self, "days", f"1 to {SHIPPED_DAYS}, the days that are shipped", self.days, "try 10"
+            )
+
 
 @dataclass
 class Diary:
@@ -74,7 +83,7 @@ class Diary:
     def keep(self, folder: Path | None) -> None:
         """Write the diary into a folder; without one, not at all."""
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_directory(folder)
             atomic_write_json(folder / "diary.json", self)
 
     @classmethod

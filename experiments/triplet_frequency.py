@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from neurosim.connectivity import Full
+from neurosim.errors import check_counts
 from neurosim.plasticity import PlasticProjection
 from neurosim.plotting import label
 from neurosim.recorder import Recorder
@@ -43,6 +44,10 @@ class Config:
     lowest: float = 0.1
     highest: float = 55.0
     n_points: int = 45
+
+    def __post_init__(self) -> None:
+        check_counts(self, "n_pairs", "n_points")
+        check_counts(self, "lowest", "highest", least=1e-3)
 
 
 @dataclass(frozen=True)

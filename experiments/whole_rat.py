@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from circuits.ca3 import CA3, CA3Config
 from neurosim.codes import SparseCode, corrupted
-from neurosim.errors import ConfigError, CorruptFileError
+from neurosim.errors import ConfigError, CorruptFileError, check_counts
 from neurosim.hdf5 import read_hdf5, write_hdf5
 from neurosim.plotting import colour
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
 from neurosim.resources import ResourceMeter
-from neurosim.storage import atomic_write_json, json_text, read_json
+from neurosim.storage import atomic_write_json, json_text, make_directory, read_json
 from neurosim.versioned import DirectoryLock
 
 CUES = {"whole": (1.0, 0.0), "half": (0.5, 0.0), "half, half noise": (0.5, 0.5)}
@@ -79,6 +79,9 @@ class Config:
     checkpoint: str = "out/whole_rat/checkpoint"
     threads: int = 2
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_counts(self, "patterns", "probes", "tests")
 
 
 SLOW = Config(patterns=40_000, probes=16, tests=10, checkpoint_every=2_500)
@@ -187,7 +190,7 @@ def run(
     with ExitStack() as held:
         if config.checkpoint_every:
             folder = Path(config.checkpoint)
-            folder.mkdir(parents=True, exist_ok=True)
+            make_directory(folder)
             held.enter_context(DirectoryLock(folder))
         result = _run(config, tick)
     if recorder is not None:

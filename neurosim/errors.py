@@ -92,6 +92,29 @@ class NumericalError(NeurosimError):
         return cls(f"{place}: expected finite values, got NaN or inf at t = {time:g} s; {mend}")
 
 
+def check_counts(config: object, *names: str, least: float = 1) -> None:
+    """Refuse a configuration whose counts are too small to do anything.
+
+    Parameters
+    ----------
+    config : object
+    *names : str
+        Attributes: a number, or a sequence of one number or more.
+    least : float
+        The smallest that is accepted of each number.
+
+    Raises
+    ------
+    ConfigError
+        At the first that is smaller, no number, or a sequence without any.
+    """
+    for name in names:
+        value = getattr(config, name)
+        numbers = value if isinstance(value, tuple | list) else (value,)
+        if not numbers or not all(number >= least for number in numbers):
+            raise ConfigError.expected(config, name, f"{least:g} or more", value, "raise it")
+
+
 def nearest_name(name: str, known: Iterable[str]) -> str | None:
     """Return the known name most like `name`, or None if nothing is near.
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import multiprocessing
+import multiprocessing.connection
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,11 +19,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.errors import ConfigError, CorruptFileError
+from neurosim.errors import CapacityError, ConfigError, CorruptFileError
 from neurosim.hdf5 import Arrays, pack_hdf5, unpack_hdf5
 from neurosim.ledger import Ledger, counting, enter
 from neurosim.provenance import source_digest, versions
-from neurosim.storage import atomic_write_bytes, json_text
+from neurosim.storage import atomic_write_bytes, json_text, make_directory
 
 R = TypeVar("R")
 
@@ -54,7 +58,7 @@ class Shelf:
 
     def put(self, place: Path, data: bytes) -> None:
         """Keep the bytes of one result."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_directory(self.folder)
         atomic_write_bytes(place, data)
 
     def get(self, place: Path, unpack: Callable[[bytes], R]) -> R | None:
@@ -132,6 +136,8 @@ def run_jobs(
     ------
     ConfigError
         When `workers` is negative.
+    CapacityError
+        When a process is killed from outside, as a system without memory does.
     """
     if workers < 0:
         raise ConfigError.expected("run_jobs", "workers", "0 or more", workers, "take 0")
@@ -155,6 +161,20 @@ def run_jobs(
     if kept is not None and clear:
         kept.clear([*places, *costs])
     return [results[k] for k in range(len(jobs))]
+
+
+def run_apart(function: Callable[..., R], *arguments: Any) -> R:
+    """Return ``function(*arguments)``, computed in a fresh process, whose peak memory is its own.
+
+    Parameters
+    ----------
+    function : callable
+        Of a module's top level, so that the new process finds it.
+    *arguments : Any
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def clear_jobs(
@@ -184,21 +204,64 @@ def _computed(
             yield k, _counted(function, *job)
         return
     context = multiprocessing.get_context("spawn")
-    with _one_thread_each(), ProcessPoolExecutor(workers, mp_context=context) as pool:
-        futures = {pool.submit(_counted, function, *job): k for k, job in jobs.items()}
+    others = set(multiprocessing.active_children())
+    with (
+        _one_thread_each(),
+        ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool,
+    ):
+        with _deaf_to_ctrl_c():
+            futures = {pool.submit(_counted, function, *job): k for k, job in jobs.items()}
         try:
             for future in as_completed(futures):
                 result, cost = future.result()
                 enter(cost)
                 yield futures[future], (result, cost)
+        except BrokenProcessPool as error:
+            raise CapacityError(
+                f"run_jobs: expected {workers} processes to come to their end, got one that was "
+                "killed, most likely for want of memory; take fewer workers, what was finished "
+                "is kept"
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()  # Its job would be waited for, and then be lost all the same.
             raise
 
 
 def _counted(function: Callable[..., R], *job: Any) -> tuple[R, Ledger]:
     with counting() as cost:
         return function(*job), cost
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Start processes that leave Ctrl-C, which all of a terminal's get, to this one.
+
+    Each would print a traceback of its own, of Python's start when it is hit there. What comes
+    meanwhile waits: a mask, unlike a handler that ignores, loses nothing and is inherited.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with_parent() -> None:
+    """See that this process ends when the one that started it is killed.
+
+    A pool's process holds both ends of the queue it reads, so it would wait for a job for ever, and
+    keep its memory.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _exit_after(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
 
 
 def _unpack_cost(data: bytes) -> Ledger:

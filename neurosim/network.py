@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurosim.errors import ConfigError, InputError, nearest_name
 from neurosim.ledger import Ledger
+from neurosim.state import take_over
 
 Array = NDArray[np.floating]
 Loss = Literal["cross_entropy", "mse"]
@@ -297,14 +298,7 @@ class Network:
         InputError
             When an array is missing or of another shape.
         """
-        for name, mine in self.state.items():
-            shape = np.shape(state[name]) if name in state else None
-            if shape != mine.shape:
-                raise InputError.expected(
-                    self, name, f"an array of shape {mine.shape}", shape,
-                    "restore a state of the same configuration",
-                )  # fmt: skip
-            mine[...] = state[name]
+        take_over(self, self.state, state)
 
 
 def draw_weights(

@@ -113,7 +113,8 @@ class _Watched:
 class Recorder:
     """Collect the signals of a run and write them to one HDF5 file.
 
-    Use it in a ``with``: the file is written on leaving, after an error or Ctrl-C too.
+    Use it in a ``with``: the file is written on leaving, after an error or Ctrl-C too. Only a run
+    that fails before it has recorded anything leaves the recording of an earlier one in place.
 
     Parameters
     ----------
@@ -255,7 +256,10 @@ class Recorder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Write the file, whatever happened."""
+        """Write the file, also after an error if anything was recorded."""
+        samples = any(watched.samples for watched in self._watched.values())
+        if error is not None and not samples and not self._stored:
+            return
         try:
             self.flush()
         except StorageError as failure:

@@ -6,6 +6,7 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -77,6 +78,22 @@ class ResourceMeter:
 
     def _end(self) -> tuple[float, float, float]:
         return self._stop if self._stop is not None else _now()
+
+
+def cpu_seconds(step: Callable[[], object], times: int = 1) -> float:
+    """Return the processor time of a step [s], the mean over so many in a row."""
+    start = time.process_time()
+    for _ in range(times):
+        step()
+    return (time.process_time() - start) / times
+
+
+def times_to_measure(step: Callable[[], object], enough: float) -> int:
+    """Return how often to repeat a step so that together they take `enough` processor time [s]."""
+    times = 1
+    while cpu_seconds(step, times) * times < enough:
+        times *= 2
+    return times
 
 
 def available_memory() -> int:

@@ -31,6 +31,8 @@ _ADVICE = {
     errno.EROFS: "choose a disk that is not read-only",
     errno.ENOENT: "create the directory first",
     errno.EISDIR: "choose the name of a file",
+    errno.EEXIST: "choose another name, a file has this one",
+    errno.ENOTDIR: "choose another place, a file lies on the way",
 }
 
 
@@ -63,6 +65,49 @@ def atomic_write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+
+
+def make_directory(path: str | os.PathLike[str]) -> None:
+    """Make a directory, and those above it, unless it is there.
+
+    Raises
+    ------
+    StorageError
+        If a file has its name, or it may not be made.
+    """
+    with reporting(Path(path)):
+        Path(path).mkdir(parents=True, exist_ok=True)
+
+
+def check_place(path: str | os.PathLike[str], *, folder: bool = False) -> None:
+    """See, before hours of work, that a file or a folder of results can be written.
+
+    Parameters
+    ----------
+    path : path-like
+        Nothing is made.
+    folder : bool
+        Whether it is a folder, which is made later with those above it; a file's must be there.
+
+    Raises
+    ------
+    StorageError
+        If something of another kind lies there, or nothing may be made.
+    """
+    place = Path(path)
+    if place.exists() and place.is_dir() != folder:
+        kind, other = ("folder", "file") if folder else ("file", "folder")
+        raise StorageError(f"{place}: expected a {kind}, got a {other}; choose another name")
+    above = place if folder else place.parent
+    while folder and not os.path.lexists(above):
+        above = above.parent
+    if not above.is_dir():
+        mend = "choose another place" if folder else "make it first"
+        raise StorageError(f"{place}: expected a folder {above}, got none; {mend}")
+    if not os.access(above, os.W_OK):
+        raise StorageError(
+            f"{place}: expected a place to write to, got no permission; choose another place"
+        )
 
 
 def atomic_write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -139,7 +184,12 @@ def reporting(path: Path) -> Iterator[None]:
         raise storage_error(path, error) from error
 
 
-def storage_error(path: Path, error: OSError) -> NeurosimError:
+def is_refusal(error: OSError) -> bool:
+    """Return whether the disk refused what was written: what anything may meet that writes."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+def storage_error(path: str | os.PathLike[str], error: OSError) -> NeurosimError:
     """Return the sentence for what the system refused, with the mend."""
     advice = _ADVICE.get(error.errno or 0, "check the disk")
     return StorageError(

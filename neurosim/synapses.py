@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from neurosim import kernels
 from neurosim.codes import SparseCode
 from neurosim.connectivity import Connectivity, Indices
-from neurosim.errors import ConfigError, CorruptFileError
+from neurosim.errors import ConfigError
 from neurosim.ledger import Ledger
 from neurosim.resources import require_memory
+from neurosim.state import check_arrays
 from neurosim.transmission import SYNAPSES_A_CALL, check_code, coincident, meeting, push
 
 _LARGEST_SUM = 2**31 - 1
@@ -359,7 +360,7 @@ class CountSynapses:
             When an array is missing or of another shape or type.
         """
         own = self.state
-        check_state(self, own, state)
+        check_arrays(self, own, state)
         for name in ("weights", "pre_use", "post_use"):
             own[name][...] = state[name]
         self.n_stored = float(state["n_stored"])
@@ -387,25 +388,3 @@ def fixed_point(table: NDArray[np.floating], n_active: int) -> int:
             "CountSynapses", "table", "sums below 2^31", largest, "scale its values down"
         )
     return fine
-
-
-def check_state(
-    owner: object, own: dict[str, NDArray[Any]], state: dict[str, NDArray[Any]]
-) -> None:
-    """Refuse a state of other names, shapes or types than `own`.
-
-    Raises
-    ------
-    CorruptFileError
-        Naming the first array that does not fit.
-    """
-    for name, array in own.items():
-        got = state.get(name)
-        if got is None or got.shape != array.shape or got.dtype != array.dtype:
-            raise CorruptFileError.expected(
-                owner,
-                name,
-                f"{array.dtype} {array.shape}",
-                "none" if got is None else f"{got.dtype} {got.shape}",
-                "load it into the circuit that wrote it",
-            )

@@ -32,7 +32,7 @@ from neurosim.storage import (
 )
 
 _GENERATION = re.compile(r"(?P<stem>.+)\.\d{6,}(?P<suffix>(\.[^.]*)?)")
-_LOCK_NAME = ".lock"
+LOCK_NAME = ".lock"
 
 
 class DirectoryLock:
@@ -49,7 +49,7 @@ class DirectoryLock:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._lock = filelock.FileLock(self.path / _LOCK_NAME, timeout=0, thread_local=False)
+        self._lock = filelock.FileLock(self.path / LOCK_NAME, timeout=0, thread_local=False)
 
     @property
     def held(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,10 +12,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from experiments import peers
+from neurosim.errors import check_counts
 from neurosim.ledger import counting
 from neurosim.network import Network, NetworkConfig
 from neurosim.optimisers import Optimiser
 from neurosim.predictive_coding import Inference, settle, stable_step
+from neurosim.resources import cpu_seconds, times_to_measure
 from rules.pc import PredictiveCoding
 
 Array = NDArray[np.floating]
@@ -71,6 +72,10 @@ class Config:
     scale_depths: tuple[int, ...] = (2, 3, 5, 8, 12, 20)
     scale_batch: int = 64
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_counts(self, "widths", "batches", "n_steps", "repeats")
+        check_counts(self, "scale_widths", "scale_depths", "scale_batch")
 
 
 class Task:
@@ -147,7 +152,7 @@ def sgemm_flops(repeats: int, n: int = 2048) -> float:
     a = np.random.default_rng(0).random((n, n), dtype=np.float32)
     out = np.empty_like(a)
     product: Step = partial(np.matmul, a, a, out=out)
-    return 2 * n**3 / float(np.median([_cpu(product) for _ in range(max(3, repeats // 3))]))
+    return 2 * n**3 / float(np.median([cpu_seconds(product) for _ in range(max(3, repeats // 3))]))
 
 
 def compared(
@@ -173,11 +178,11 @@ def compared(
     with counting() as cost:
         sides[OURS].step(task.x, task.y)
     steps: dict[str, Step] = {n: partial(s.step, task.x, task.y) for n, s in sides.items()}
-    times = {name: _enough(step) for name, step in steps.items()}
+    times = {name: times_to_measure(step, enough=0.03) for name, step in steps.items()}
     rounds = {name: np.empty(config.repeats) for name in sides}
     for k in range(config.repeats):
         for name, step in steps.items():
-            rounds[name][k] = _cpu(step, times[name])
+            rounds[name][k] = cpu_seconds(step, times[name])
     for name, seconds in rounds.items():
         found[f"{name}_seconds_{place}"] = float(np.median(seconds))
         if name != OURS:
@@ -199,8 +204,8 @@ def grown(config: Config, tick: Callable[[str], object]) -> dict[str, float]:
             hidden = (size, size) if kind == "width" else (256,) * size
             task = Task(config, hidden, config.scale_batch)
             step: Step = partial(task.ours().step, task.x, task.y)
-            times = _enough(step)
-            rounds = [_cpu(step, times) for _ in range(max(3, config.repeats // 3))]
+            times = times_to_measure(step, enough=0.03)
+            rounds = [cpu_seconds(step, times) for _ in range(max(3, config.repeats // 3))]
             seconds.append(float(np.median(rounds)))
             found[f"seconds_{kind}_{size}"] = seconds[-1]
             n_parameters = sum(p.size for p in task.network.parameters)
@@ -255,17 +260,3 @@ def table(values: dict[str, float]) -> str:
         if f"slope_{kind}" in values:
             lines.append(f"\nSlope of log time against log {kind}: {values[f'slope_{kind}']:.2f}.")
     return "\n".join(lines)
-
-
-def _enough(step: Step, enough: float = 0.03) -> int:
-    times = 1
-    while _cpu(step, times) * times < enough:
-        times *= 2
-    return times
-
-
-def _cpu(step: Step, times: int = 1) -> float:
-    start = time.process_time()
-    for _ in range(times):
-        step()
-    return (time.process_time() - start) / times

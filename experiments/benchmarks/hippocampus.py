@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +15,8 @@ from circuits.ca3 import CA3, CA3Config
 from experiments.benchmarks import machine
 from neurosim.codes import SparseCode
 from neurosim.connectivity import Generated
+from neurosim.errors import check_counts
+from neurosim.jobs import run_apart
 from neurosim.resources import available_memory, require_memory
 from neurosim.transmission import push
 
@@ -59,6 +59,10 @@ class Config:
     smallest_in_slope: int = 10_000
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        check_counts(self, "sizes", least=100)
+        check_counts(self, "threads")
+
 
 def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> dict[str, Any]:
     """Measure every size in a process of its own, so that its peak memory is its own.
@@ -73,11 +77,11 @@ def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> di
     """
     values: dict[str, Any] = dict(machine.run(machine.Config()))
     for n in config.sizes:
-        values |= _apart(measure, config, n)
+        values |= run_apart(measure, config, n)
         tick(f"{n:,} cells: recall {values[f'recall_cpu_seconds_{n}'] * 1e3:.3g} ms")
         fits = 4 * n * n + 1e9 < available_memory()
         if n <= config.dense_up_to and fits:
-            values |= _apart(measure_dense, config, n)
+            values |= run_apart(measure_dense, config, n)
             tick(f"{n:,} cells, dense: {values[f'speedup_torch_recall_{n}']:.0f} times slower")
     fitted = [n for n in config.sizes if n >= config.smallest_in_slope]
     for act in ("encode", "store", "recall"):
@@ -281,10 +285,3 @@ def _peak_rss_mb() -> float:
     from neurosim.resources import ResourceMeter
 
     return ResourceMeter().peak_rss_mb
-
-
-def _apart(do: Callable[[Config, int], dict[str, float]], config: Config, n: int) -> dict[str, Any]:
-    """Run in a fresh process, so that its peak memory is its own."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(do, config, n).result()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numba
 import numpy as np
 
-from neurosim.resources import require_memory
+from neurosim.errors import check_counts
+from neurosim.resources import cpu_seconds, require_memory
 
 LINKS = 8
 """Multiply-adds in a chain."""
@@ -36,6 +36,9 @@ class Config:
     accesses: int = 20_000_000
     repeats: int = 3
 
+    def __post_init__(self) -> None:
+        check_counts(self, "megabytes", "accesses", "repeats")
+
 
 def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> dict[str, float]:
     """Measure what one thread can do.
@@ -52,15 +55,19 @@ def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> di
     array = np.ones(size, dtype=np.int64)
     _sum(array[:8])
     _jump(array[:8], 8)
-    in_order = min(_cpu(lambda: _sum(array)) for _ in range(config.repeats))
-    at_random = min(_cpu(lambda: _jump(array, config.accesses)) for _ in range(config.repeats))
+    in_order = min(cpu_seconds(lambda: _sum(array)) for _ in range(config.repeats))
+    at_random = min(
+        cpu_seconds(lambda: _jump(array, config.accesses)) for _ in range(config.repeats)
+    )
     block, counters = np.linspace(0.1, 0.9, 128), np.zeros(COUNTERS, dtype=np.int32)
     places = (np.arange(COUNTERS) * 40_503 % COUNTERS).astype(np.uint16)
     rounds = max(1, config.accesses // COUNTERS)
     _chains(block, 1)
     _count(places, counters, 1)
-    adding = min(_cpu(lambda: _chains(block, 50 * rounds)) for _ in range(config.repeats))
-    counting = min(_cpu(lambda: _count(places, counters, rounds)) for _ in range(config.repeats))
+    adding = min(cpu_seconds(lambda: _chains(block, 50 * rounds)) for _ in range(config.repeats))
+    counting = min(
+        cpu_seconds(lambda: _count(places, counters, rounds)) for _ in range(config.repeats)
+    )
     return {
         "memory_bytes_per_second": array.nbytes / in_order,
         "random_reads_per_second": config.accesses / at_random,
@@ -75,12 +82,6 @@ def table(values: dict[str, float]) -> str:
         f"One thread of this machine reads {values['memory_bytes_per_second'] / 1e9:.1f} GB/s in "
         f"order and {values['random_reads_per_second'] / 1e6:.0f} million words a second at random."
     )
-
-
-def _cpu(act: Callable[[], object]) -> float:
-    start = time.process_time()
-    act()
-    return time.process_time() - start
 
 
 @numba.njit(cache=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,9 @@ import numpy as np
 from neurosim import kernels
 from neurosim.connectivity import Connectivity, Full, Generated, Stored
 from neurosim.discovery import members
+from neurosim.errors import check_counts
 from neurosim.plasticity import PlasticProjection
+from neurosim.resources import cpu_seconds, times_to_measure
 from neurosim.rule import Rule, arguments
 from rules.oja import Oja
 from rules.pair_stdp import PairSTDP
@@ -47,6 +48,9 @@ class Config:
     fractions: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
     repeats: int = 9
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_counts(self, "n_units", "n_cells", "fan_out", "repeats")
 
 
 def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> dict[str, float]:
@@ -176,17 +180,11 @@ def compared(ours: Step, theirs: Step, repeats: int) -> tuple[float, float]:
     """Return the median ratio of CPU times, interleaved, and our median [s]."""
     ours()
     theirs()
-    times = n_times(theirs)
-    pairs = np.array([(_cpu(ours, times), _cpu(theirs, times)) for _ in range(repeats)])
+    times = times_to_measure(theirs, enough=0.02)
+    pairs = np.array(
+        [(cpu_seconds(ours, times), cpu_seconds(theirs, times)) for _ in range(repeats)]
+    )
     return float(np.median(pairs[:, 0] / pairs[:, 1])), float(np.median(pairs[:, 0]))
-
-
-def n_times(step: Step, enough: float = 0.02) -> int:
-    """Return how often to repeat a step so that its time can be measured."""
-    times = 1
-    while _cpu(step, times) * times < enough:
-        times *= 2
-    return times
 
 
 def by_activity(rule: Rule, wired: Connectivity, config: Config) -> list[float]:
@@ -204,16 +202,9 @@ def by_activity(rule: Rule, wired: Connectivity, config: Config) -> list[float]:
             made.learn(pre, post)
 
         step()
-        times = n_times(step)
-        seconds.append(float(np.median([_cpu(step, times) for _ in range(config.repeats)])))
+        times = times_to_measure(step, enough=0.02)
+        seconds.append(float(np.median([cpu_seconds(step, times) for _ in range(config.repeats)])))
     return seconds
-
-
-def _cpu(step: Step, times: int) -> float:
-    start = time.process_time()
-    for _ in range(times):
-        step()
-    return (time.process_time() - start) / times
 
 
 # The loops that a person would write: no check, no bounds, no count, all parameters at hand.

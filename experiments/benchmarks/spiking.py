@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import subprocess
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,8 @@ from experiments.planted_ca3 import planted
 from experiments.ripples_and_replay import Config as Track
 from experiments.ripples_and_replay import learn
 from neurosim.connectivity import Stored
+from neurosim.errors import check_counts
+from neurosim.jobs import run_apart
 from neurosim.randomness import Streams
 from neurosim.resources import ResourceMeter
 
@@ -82,6 +82,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_counts(self, "sizes", "turns", "threads")
         check_names(self, "against", self.peers, tuple(spiking_peers.known()))
 
     @property
@@ -108,25 +109,25 @@ def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> di
     values: dict[str, Any] = dict(machine.run(machine.Config()))
     values |= limits(values)
     for n in config.sizes:
-        values |= _apart(measure, config, n)
+        values |= run_apart(measure, config, n)
         tick(f"{n:,} cells: {values[f'cpu_seconds_{n}']:.3g} CPU s a simulated second")
     if len(config.sizes) > 1:
         cost = [values[f"cpu_seconds_{n}"] for n in config.sizes]
         values["slope"] = float(np.polyfit(np.log(config.sizes), np.log(cost), 1)[0])
     if config.compared:
         if config.brian2:
-            values |= _apart(measure_brian2, config, config.compared)
+            values |= run_apart(measure_brian2, config, config.compared)
             tick(f"Brian2: {values['speedup_cython']:.1f} times slower")
         if config.track_seconds:
-            values |= _apart(measure_learning, config, config.compared)
+            values |= run_apart(measure_learning, config, config.compared)
         if config.peer_seconds:
             for name in config.peers:  # Each apart: threads and memory of one would slow another.
-                found = _apart(measure_peers, replace(config, against=(name,)), config.compared)
+                found = run_apart(measure_peers, replace(config, against=(name,)), config.compared)
                 if f"peer_absent_{name}" in found:
                     tick(f"{name}: {found[f'peer_absent_{name}']}, not measured")
                 values |= found
     for n in config.memory:
-        values |= _apart(measure_memory, config, n)
+        values |= run_apart(measure_memory, config, n)
     return values
 
 
@@ -365,10 +366,3 @@ def _loop_of(program: Path) -> float:
     folder = program.parent
     subprocess.run([str(program)], cwd=folder, check=True, capture_output=True)
     return float((folder / "results" / "last_run_info.txt").read_text().split()[0])
-
-
-def _apart(do: Callable[[Config, int], dict[str, float]], config: Config, n: int) -> dict[str, Any]:
-    """Run in a fresh process, so that its peak memory is its own."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(do, config, n).result()

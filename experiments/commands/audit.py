@@ -13,13 +13,16 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="NAME",
         help="a rule or learner, such as oja or backprop; default: all",
     )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the world it is tried in (default: 0)"
+    )
 
 
 def run(arguments: Namespace) -> dict[str, Any]:
     """Audit rules and learners and print a table of the signals they use."""
     from neurosim.audit import SIGNALS, Audit
 
-    found: dict[str, Audit] = _audits(arguments.rule, arguments.seed or 0)
+    found: dict[str, Audit] = _audits(arguments.rule, arguments.seed)
     width = max(map(len, SIGNALS))
     names = list(found)
     for k, name in enumerate(names):

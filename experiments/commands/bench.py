@@ -11,6 +11,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "settings", nargs="*", metavar="FIELD=VALUE", help="such as sizes=1000,33000 threads=2"
     )
+    parser.add_argument("--seed", type=int, default=None, metavar="N", help="the same as seed=N")
     parser.add_argument(
         "--table", type=Path, default=None, metavar="FILE", help="write a table in Markdown"
     )
@@ -21,10 +22,12 @@ def run(arguments: Namespace) -> dict[str, Any]:
     from experiments.commands.run import configured
     from neurosim import discovery
     from neurosim.resources import ResourceMeter
-    from neurosim.storage import atomic_write_text
+    from neurosim.storage import atomic_write_text, check_place
 
     module = discovery.find("experiments.benchmarks", arguments.name)
     config = configured(module.Config(), arguments.settings, arguments.seed)
+    if arguments.table is not None:
+        check_place(arguments.table)
     with ResourceMeter() as meter:
         values = module.run(config, lambda line: print(line, flush=True))
     text = module.table(values)

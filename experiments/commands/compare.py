@@ -50,10 +50,13 @@ def run(arguments: Namespace) -> dict[str, Any]:
     from neurosim import plotting
     from neurosim.progress import progress
     from neurosim.resources import ResourceMeter
-    from neurosim.storage import atomic_write_json, atomic_write_text
+    from neurosim.storage import atomic_write_json, atomic_write_text, check_place, make_directory
 
     config = configured(arguments)
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    make_directory(arguments.out)
+    for file in (arguments.figure, arguments.table, arguments.search and arguments.winners):
+        if file:
+            check_place(file)
     figure_file = arguments.figure or arguments.out / "compare.png"
     with ResourceMeter() as meter, progress(comparison.n_jobs(config), "Comparing") as bar:
         result = comparison.run(config, bar.advance, arguments.out)
@@ -77,11 +80,14 @@ def configured(arguments: Namespace) -> Any:
     Raises
     ------
     ConfigError
-        For an unknown learner, task or field; the nearest is suggested.
+        For an unknown learner, task or field; the nearest is suggested. For no seed at all.
     """
     from experiments.learners import search
     from experiments.learners.comparison import Config
+    from neurosim.errors import ConfigError
 
+    if arguments.seeds < 1:
+        raise ConfigError(f"--seeds: expected 1 or more, got {arguments.seeds}; try 5")
     learners = () if arguments.learners == "all" else _names(arguments.learners)
     return Config(
         learners=learners,
@@ -110,7 +116,7 @@ def _tasks(words: str, settings: Sequence[str]) -> dict[str, Any]:
         name, dot, place = path.partition(".")
         if name not in tasks or not dot:
             near = nearest_name(name, tasks)
-            mend = f"did you mean '{near}'?" if near else f"write for example {next(iter(tasks))}."
+            mend = f"did you mean '{near}'?" if near else f"write {next(iter(tasks))}.FIELD=VALUE"
             raise ConfigError.expected(
                 "compare", "setting", "TASK.FIELD=VALUE of a task that is compared", setting, mend
             )
@@ -119,4 +125,5 @@ def _tasks(words: str, settings: Sequence[str]) -> dict[str, Any]:
 
 
 def _names(words: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in words.split(",") if word.strip())
+    """Return names apart by commas; an empty one stays, to be refused as any unknown name."""
+    return tuple(word.strip() for word in words.split(","))

@@ -20,13 +20,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> dict[str, Any]:
     """Read the recording, and write it as asked."""
-    from neurosim.errors import StorageError
     from neurosim.recorder import Recording
+    from neurosim.storage import check_place
 
     out = arguments.out or arguments.recording.with_suffix(SUFFIX[arguments.kind])
     recording = Recording.open(arguments.recording)
-    if not out.parent.is_dir():
-        raise StorageError(f"{out}: expected a folder to write to, got none; create it")
+    check_place(out)
     _WRITERS[arguments.kind](recording, out)
     n_bytes = out.stat().st_size
     print(f"{out}: {n_bytes / 1e6:.2f} MB")

@@ -15,7 +15,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="the shipped language model, or a directory with config.json, model.safetensors and "
         "tokenizer.json (default: tiny)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of everything the brain draws")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of all the brain draws (default: 0)"
+    )
     parser.add_argument("--no-gate", action="store_true", help="write what is expected, too")
     parser.add_argument("--dense", action="store_true", help="take the dentate gyrus out")
 
@@ -24,12 +26,15 @@ def run(arguments: Namespace) -> dict[str, Any]:
     """Make the brain and say what it is made of."""
     from circuits.brain import Brain, BrainConfig
     from experiments.childhood import MODEL, newborn_scores
+    from neurosim.storage import check_place
     from rules.willshaw import Willshaw
 
     config = BrainConfig(
         seed=arguments.seed, gate=not arguments.no_gate, separation=not arguments.dense
     )
     lm = MODEL if arguments.lm == "tiny" else Path(arguments.lm)
+    if not arguments.brain.exists():
+        check_place(arguments.brain, folder=True)
     brain = Brain.create(arguments.brain, lm, Willshaw(), config, newborn_scores)
     gauge = brain.hippocampus.gauge()
     print(

@@ -1,9 +1,9 @@
-"""what there is: rules and learners, circuits, experiments, tasks and commands"""
+"""what there is: rules and learners, circuits, experiments, tasks, benchmarks and commands"""
 
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-KINDS = ("rules", "circuits", "experiments", "tasks", "commands")
+KINDS = ("rules", "circuits", "experiments", "tasks", "benchmarks", "commands")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
         raise ConfigError.expected("list", "kind", "a kind of module", arguments.kind, mend)
     found = {}
     for kind in KINDS if arguments.kind is None else (arguments.kind,):
-        package = f"experiments.{kind}" if kind in ("commands", "tasks") else kind
+        package = f"experiments.{kind}" if kind in ("tasks", "benchmarks", "commands") else kind
         mine = {n: m for n, m in modules(package).items() if not n.startswith("_")}
         if kind == "experiments":
             mine = {name: module for name, module in mine.items() if hasattr(module, "expected")}

@@ -18,7 +18,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=None, metavar="DIR", help="default: out/EXPERIMENT"
     )
-    parser.add_argument("--seed", type=int, default=None, help="the same as seed=N")
+    parser.add_argument("--seed", type=int, default=None, metavar="N", help="the same as seed=N")
     parser.add_argument(
         "--slow",
         action="store_true",
@@ -36,6 +36,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
     from neurosim.randomness import Streams
     from neurosim.recorder import Recorder
     from neurosim.resources import ResourceMeter
+    from neurosim.storage import make_directory
 
     module = discovery.find("experiments", arguments.name)
     if not hasattr(module, "expected"):
@@ -47,7 +48,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
         start = module.SLOW
     config = configured(start, arguments.settings, arguments.seed)
     out = arguments.out or Path("out") / arguments.name
-    out.mkdir(parents=True, exist_ok=True)
+    make_directory(out)
     seed = getattr(config, "seed", 0)
     rng = Streams(seed).generator(arguments.name)
     keeps = {"shelf": out} if "shelf" in inspect.signature(module.run).parameters else {}
@@ -80,7 +81,19 @@ def configured(config: Any, settings: Sequence[str], seed: int | None) -> Any:
         settings.append(f"{field}={seed}")
     for setting in settings:
         config = changed(config, *split(setting))
+    _check_seeds(config)
     return config
+
+
+def _check_seeds(config: Any) -> None:
+    """Refuse seeds that are no independent runs: an interval over them would be too narrow."""
+    from neurosim.errors import ConfigError
+
+    seeds = getattr(config, "seeds", ())
+    if len(set(seeds)) < len(seeds) or any(seed < 0 for seed in seeds):
+        raise ConfigError.expected(
+            config, "seeds", "different integers from 0 on", seeds, "try 0,1,2"
+        )
 
 
 def changed(config: Any, path: str, text: str) -> Any:
@@ -100,6 +113,11 @@ def changed(config: Any, path: str, text: str) -> Any:
         hint = f"did you mean {near}?" if near else f"fields are {', '.join(known)}"
         raise ConfigError(f"{type(config).__name__}.{name}: expected a known field; {hint}")
     old = getattr(config, name)
+    if rest and not dataclasses.is_dataclass(old):
+        raise ConfigError(
+            f"{type(config).__name__}.{name}: expected a value, got the field {rest} of it; "
+            f"write {name}=VALUE"
+        )
     value = (
         changed(old, rest, text) if rest else _value(f"{type(config).__name__}.{name}", old, text)
     )
@@ -122,20 +140,31 @@ def split(setting: str) -> tuple[str, str]:
     return path, text
 
 
-def _value(place: str, old: object, text: str) -> object:
+def _value(place: str, old: Any, text: str) -> object:
     from neurosim.errors import ConfigError
 
+    if dataclasses.is_dataclass(old):
+        first = dataclasses.fields(old)[0].name
+        raise ConfigError(
+            f"{place}: expected one field at a time, got {text!r}; "
+            f"write for example {place.partition('.')[2]}.{first}={getattr(old, first)}"
+        )
+    kind: type = type(old)
+    if isinstance(old, tuple):
+        kind = type(old[0]) if old else str
     try:
         if isinstance(old, bool):
             return {"true": True, "false": False}[text.lower()]
         if isinstance(old, tuple):
-            kind = type(old[0]) if old else str
-            return tuple(kind(part) for part in text.split(","))
-        value = type(old)(text)  # type: ignore[call-arg]
+            value = tuple(kind(part) for part in text.split(","))
+        else:
+            value = kind(text)
     except (KeyError, ValueError, TypeError):
+        wanted = f"{kind.__name__}s apart by commas" if isinstance(old, tuple) else kind.__name__
         raise ConfigError(
-            f"{place}: expected {type(old).__name__}, got {text!r}; its default is {old!r}"
+            f"{place}: expected {wanted}, got {text!r}; its default is {old!r}"
         ) from None
-    if isinstance(value, float) and not math.isfinite(value):
+    numbers = value if isinstance(value, tuple) else (value,)
+    if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
         raise ConfigError(f"{place}: expected a finite number, got {text}; its default is {old!r}")
     return value

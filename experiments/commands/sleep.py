@@ -9,7 +9,13 @@ REPORT = "report.html"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("file", nargs="?", default="", metavar="FILE", help="default: a diary")
+    parser.add_argument(
+        "file",
+        nargs="?",
+        default="",
+        metavar="FILE",
+        help="the day's text; default: the shipped diary",
+    )
     parser.add_argument(
         "--out", type=Path, default=Path("out/night"), metavar="DIR", help="default: out/night"
     )
@@ -19,9 +25,15 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="few|all|none|NAMES",
         help="few: naive, no sleep; or names apart by commas (default: few)",
     )
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="runs of every arm")
-    parser.add_argument("--seed", type=int, default=0, help="of the first run")
-    parser.add_argument("--cycles", type=int, default=None, metavar="N", help="of the night")
+    parser.add_argument(
+        "--seeds", type=int, default=1, metavar="N", help="runs of every arm (default: 1)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the first run (default: 0)"
+    )
+    parser.add_argument(
+        "--cycles", type=int, default=None, metavar="N", help="of the night (default: 5)"
+    )
 
 
 def run(arguments: Namespace) -> dict[str, Any]:
@@ -32,6 +44,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
     from experiments.report import write_report, write_table
     from neurosim.errors import ConfigError
     from neurosim.resources import ResourceMeter
+    from neurosim.storage import check_place
 
     if arguments.seeds < 1:
         raise ConfigError(f"--seeds: expected 1 or more, got {arguments.seeds}; try 5")
@@ -47,6 +60,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
         night=night,
         brain=str(brain),
     )
+    check_place(arguments.out, folder=True)
     check_replaceable(brain)
     with ResourceMeter() as meter:
         result = one_night.run_with_progress(config, arguments.out)

@@ -32,7 +32,7 @@ def test_the_machine_reads_faster_in_order_than_at_random():
 
 @pytest.mark.compiled
 def test_the_hippocampus_is_measured_at_each_size(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(hippocampus, "_apart", lambda do, config, n: do(config, n))
+    monkeypatch.setattr(hippocampus, "run_apart", lambda do, config, n: do(config, n))
     monkeypatch.setattr(hippocampus, "WORK", 0.005)
     monkeypatch.setattr(
         machine, "Config", lambda: machine_config(megabytes=8, accesses=100_000, repeats=1)
@@ -87,7 +87,7 @@ def test_an_experiment_without_a_long_version_says_so(capsys):
 
 @pytest.mark.compiled
 def test_the_spiking_network_is_measured_at_each_size(monkeypatch):
-    monkeypatch.setattr(spiking, "_apart", lambda do, config, n: do(config, n))
+    monkeypatch.setattr(spiking, "run_apart", lambda do, config, n: do(config, n))
     monkeypatch.setattr(
         machine, "Config", lambda: machine_config(megabytes=8, accesses=100_000, repeats=1)
     )

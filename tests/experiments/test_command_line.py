@@ -1,6 +1,7 @@
 """The command line: a brain is born, lives, sleeps and answers; mistakes get one sentence."""
 
 import dataclasses
+import errno
 import hashlib
 import io
 import json
@@ -25,6 +26,7 @@ from experiments import arms, one_night
 from experiments.__main__ import main
 from experiments.childhood import DATA, MODEL, newborn_scores, shipped_facts
 from experiments.commands import run as run_command
+from neurosim.recorder import Recorder
 from neurosim.text import Sentence, read_sentences
 from neurosim.versioned import DirectoryLock
 from rules.willshaw import Willshaw
@@ -603,3 +605,110 @@ def test_a_word_that_is_no_setting_and_no_option_is_refused(capsys, line, words)
         main(line)
     assert stopped.value.code == 2
     assert words in capsys.readouterr().err
+
+
+# Settings and places that cannot be
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["run", "separation", "seeds=0,0"], "different integers from 0 on, got (0, 0)"),
+        (["run", "separation", "seeds=-1"], "different integers from 0 on, got (-1,)"),
+        (["run", "separation", "seeds="], "expected ints apart by commas"),
+        (["run", "hopfield_capacity", "loads=0.1,nan,0.2"], "a finite number"),
+        (["run", "ten_days", "night.cycles.x=3"], "write cycles=VALUE"),
+        (["run", "ten_days", "night=3"], "write for example night.cycles=5"),
+        (["run", "ten_days", "days=0"], "1 to 10"),
+        (["run", "ten_days", "days=11"], "1 to 10"),
+        (["run", "stdp_windows", "n_delays=0"], "Config.n_delays: expected 3 or more"),
+        (["run", "stdp_windows", "longest=-1"], "Config.longest: expected 0.001 or more"),
+        (["run", "receptive_fields", "n_patches=0"], "Config.n_patches: expected 1 or more"),
+        (["run", "triplet_frequency", "n_pairs=0"], "Config.n_pairs: expected 1 or more"),
+        (["run", "spiking_night", "n_pyramidal=0"], "Config.n_pyramidal: expected 2 or more"),
+        (["run", "childhood", "steps=0"], "Config.steps: expected 1 or more"),
+        (["sleep", "--seed", "-1"], "Config.seeds: expected 0 or more"),
+        (["compare", "--seeds", "0"], "--seeds: expected 1 or more"),
+        (["compare", "--learners", ","], "expected a learner, got ''"),
+        (["compare", "--tasks", ","], "expected a task, got ''"),
+        (["run", "whole_rat", "patterns=0"], "Config.patterns: expected 1 or more"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_before_anything_is_made(
+    capsys, tmp_path, words, reason
+):
+    assert reason in refused(capsys, tmp_path, *words, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["run", "stdp_windows"], ["compare"], ["sleep"], ["pretrain"]],
+)
+@pytest.mark.parametrize("place", ["file", "file/within"])
+def test_a_file_where_the_results_should_go_is_refused(capsys, tmp_path, words, place):
+    (tmp_path / "file").write_text("the user's")
+    assert "choose another" in refused(capsys, tmp_path, *words, "--out", tmp_path / place)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["bench", "machine", "--table"],
+        ["compare", "--figure"],
+        ["compare", "--table"],
+        ["compare", "--search", "1", "--winners"],
+        ["export", "figure", "run.h5", "--out"],
+        ["status", "brain", "--json"],
+    ],
+)
+@pytest.mark.parametrize("place", ["none/file", "."])
+def test_a_place_for_a_file_is_looked_at_before_the_work(
+    capsys, tmp_path, monkeypatch, words, place
+):
+    monkeypatch.chdir(tmp_path)
+    with Recorder(tmp_path / "run.h5"):
+        pass
+    (tmp_path / "out" / "compare").mkdir(parents=True)
+    assert "make it first" in (err := refused(capsys, tmp_path, *words, place)) or "another" in err
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "some.png"), "some.png"),
+        (OSError(errno.ENOSPC, "No space left on device"), "free some space"),
+        (MemoryError("Unable to allocate 7.28 TiB"), "7.28 TiB"),
+    ],
+)
+def test_a_full_disk_or_memory_anywhere_is_one_sentence(
+    capsys, tmp_path, monkeypatch, error, reason
+):
+    def fail(arguments):
+        raise error
+
+    monkeypatch.setattr(run_command, "run", fail)
+    assert reason in refused(capsys, tmp_path, "run", "stdp_windows")
+
+
+def test_a_brain_is_not_born_below_a_file(capsys, tmp_path):
+    (tmp_path / "file").write_text("the user's")
+    assert "choose another" in refused(capsys, tmp_path, "init", tmp_path / "file" / "brain")
+
+
+@pytest.mark.parametrize("setting", ["sizes=0", "sizes="])
+def test_a_benchmark_of_nothing_is_refused(capsys, tmp_path, setting):
+    assert "Config.sizes" in refused(capsys, tmp_path, "bench", "hippocampus", setting)
+
+
+def test_a_birth_that_failed_half_way_can_be_tried_again(
+    capsys, tmp_path, small_brains, monkeypatch
+):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("neurosim.versioned.os.replace", full)
+        err = said(capsys, "init", tmp_path / "brain", code=2)[1]
+        assert "free some space" in err and (tmp_path / "brain" / ".lock").exists()
+    said(capsys, "init", tmp_path / "brain")

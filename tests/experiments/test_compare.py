@@ -173,7 +173,7 @@ def test_a_search_writes_winners_that_the_next_comparison_uses(tmp_path, capsys)
         (("--tasks", "digitz"), "backprop", "did you mean 'Digits'?"),
         (("digits.pases=2",), "backprop", "did you mean passes?"),
         (("digitss.passes=2",), "backprop", "did you mean 'digits'?"),
-        (("--seeds", "0"), "backprop", "one or more from 0 on"),
+        (("--seeds", "0"), "backprop", "--seeds: expected 1 or more"),
         (("--winners", "nowhere.json"), "backprop", "nowhere.json"),
     ],
 )

@@ -1,9 +1,11 @@
 """Errors are one sentence that says what is wrong and how to mend it."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from neurosim import errors
-from neurosim.errors import ConfigError, NeurosimError, NumericalError, nearest_name
+from neurosim.errors import ConfigError, NeurosimError, NumericalError, check_counts, nearest_name
 
 
 def test_every_error_is_a_child_of_the_base():
@@ -55,3 +57,11 @@ def test_nearest_name_finds_a_slip_whatever_the_case():
 def test_nearest_name_is_none_if_nothing_is_near():
     assert nearest_name("zzz", ["backprop", "oja"]) is None
     assert nearest_name("oja", []) is None
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), (), (3, 0), [2, -1]])
+def test_a_count_that_is_too_small_is_named(value):
+    config = SimpleNamespace(n_cells=1, repeats=value)
+    with pytest.raises(ConfigError, match=r"SimpleNamespace\.repeats: expected 1 or more"):
+        check_counts(config, "n_cells", "repeats")
+    check_counts(SimpleNamespace(seeds=(0, 1)), "seeds", least=0)

@@ -1,13 +1,20 @@
 """Jobs in processes give what they give here, in order, and what is finished is not done twice."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from neurosim.errors import ConfigError
-from neurosim.jobs import Shelf, clear_jobs, pack_array, run_jobs, unpack_array
+from neurosim.errors import CapacityError, ConfigError
+from neurosim.jobs import Shelf, clear_jobs, pack_array, run_apart, run_jobs, unpack_array
 from neurosim.ledger import Ledger, counting
+
+ROOT = Path(__file__).parents[2]
 
 
 def power(base, exponent):
@@ -46,6 +53,69 @@ def test_an_error_of_a_job_is_raised_here():
         run_jobs(power, [(0, -1), (1, 1)], 1)
     with pytest.raises(ValueError):
         run_jobs(int, [("1",), ("x",)], 2)
+
+
+def test_what_runs_apart_has_a_process_of_its_own():
+    assert run_apart(pow, 3, 2) == 9
+    assert run_apart(os.getpid) != os.getpid()
+
+
+def test_a_process_that_is_killed_from_outside_is_said_in_a_sentence():
+    with pytest.raises(CapacityError, match="memory"):
+        run_jobs(os._exit, [(1,), (1,)], 2)
+
+
+def test_processes_end_when_the_one_that_started_them_is_killed(tmp_path):
+    job = "import os, time; open({!r}, 'x').write(str(os.getpid())); time.sleep(60)"
+    places = [tmp_path / str(k) for k in range(2)]
+    jobs = [(job.format(str(place)),) for place in places]
+    code = f"from neurosim.jobs import run_jobs; run_jobs(exec, {jobs}, 2)"
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    try:
+        wait_for(lambda: all(place.exists() and place.read_text() for place in places))
+    finally:
+        parent.kill()
+        parent.wait()
+    workers = [int(place.read_text()) for place in places]
+    wait_for(lambda: not any(is_alive(worker) for worker in workers))
+
+
+@pytest.mark.parametrize("to_all", [True, False])
+def test_an_interruption_ends_all_processes_at_once_and_only_ours_says_so(tmp_path, to_all):
+    job = "import os, time; open({!r}, 'x').write(str(os.getpid())); time.sleep(60)"
+    place = tmp_path / "worker"
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from neurosim.jobs import run_jobs\n"
+        f"run_jobs(exec, [({job.format(str(place))!r},), ('import time; time.sleep(60)',)], 2)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_for(lambda: place.exists() and place.read_text())
+    (os.killpg if to_all else os.kill)(parent.pid, signal.SIGINT)
+    _, said = parent.communicate(timeout=30)
+    assert said.strip().endswith("KeyboardInterrupt") and "SpawnProcess" not in said
+    assert not is_alive(int(place.read_text()))
+
+
+def wait_for(condition, seconds=30):
+    """Return as soon as a condition holds; fail if it does not come to hold."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_alive(process):
+    """Return whether a process runs; one that ended and that nobody asked about does not."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{process}/stat")
+    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
 def test_no_jobs_give_no_results_and_negative_workers_are_refused():

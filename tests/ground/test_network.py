@@ -116,6 +116,17 @@ def test_a_copy_and_a_restored_network_answer_alike_and_are_apart():
         network(sizes=(7, 3, 4)).restore(net.state)
 
 
+def test_a_state_of_which_the_last_array_does_not_fit_changes_nothing():
+    net, before = network(), network()
+    *_, last = net.state
+    state = {name: array + 1 for name, array in net.state.items()}
+    for broken in ({**state, last: np.zeros(99)}, {k: v for k, v in state.items() if k != last}):
+        with pytest.raises(InputError, match=last):
+            net.restore(broken)
+        for name, array in before.state.items():
+            np.testing.assert_array_equal(net.state[name], array)
+
+
 def test_products_are_counted_as_they_are_made():
     net = network()
     with counting() as ledger:

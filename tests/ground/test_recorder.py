@@ -67,11 +67,22 @@ def test_a_disk_fault_at_the_end_does_not_hide_the_error_of_the_run(tmp_path, mo
         raise StorageError("disk full")
 
     monkeypatch.setattr("neurosim.recorder.write_hdf5", fail)
-    with pytest.raises(RuntimeError) as caught, Recorder(tmp_path / "run.h5"):
+    with pytest.raises(RuntimeError) as caught, Recorder(tmp_path / "run.h5") as recorder:
+        recorder.store("x", [1.0])
         raise RuntimeError("the cause")
     assert "disk full" in caught.value.__notes__[0]
     with pytest.raises(StorageError), Recorder(tmp_path / "run.h5"):
         pass
+
+
+@pytest.mark.parametrize("kind", [ConfigError, KeyboardInterrupt])
+def test_a_run_that_fails_before_it_records_anything_spares_an_earlier_recording(tmp_path, kind):
+    with Recorder(tmp_path / "run.h5", seed=1) as recorder:
+        recorder.store("x", [1.0])
+    with pytest.raises(kind), Recorder(tmp_path / "run.h5", seed=2) as recorder:
+        recorder.watch("y", "Hz")
+        raise kind
+    assert Recording.open(tmp_path / "run.h5").seed == 1
 
 
 def test_a_flush_can_be_read_while_the_run_goes_on(tmp_path):

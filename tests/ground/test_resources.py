@@ -99,3 +99,14 @@ def test_memory_that_is_there_is_granted_and_more_is_refused_with_both_numbers()
         CapacityError, match=r"expected 1000000\.00 GB for a brain, got \d+\.\d\d GB"
     ):
         resources.require_memory(10**15, "a brain")
+
+
+def test_a_step_is_repeated_until_it_takes_long_enough_to_measure(monkeypatch):
+    now = [0.0]
+
+    def step():
+        now[0] += 0.003
+
+    monkeypatch.setattr(resources.time, "process_time", lambda: now[0])
+    assert resources.times_to_measure(step, enough=0.02) == 8  # Four of 3 ms are too short.
+    assert resources.cpu_seconds(step, 5) == pytest.approx(0.003)
