@@ -53,7 +53,7 @@ ARMS: Mapping[str, Method] = MappingProxyType(
         "online EWC": OnlineEWC(),
         "SI": SI(),
         "LwF": LwF(),
-        "A-GEM 50": AGEM(per_class=50),
+        **{f"A-GEM {n}": AGEM(per_class=n) for n in (50, 100)},
         **{f"ER {n}": ER(per_class=n) for n in (10, 20, 50, 100)},
         **{f"DER {n}": DER(per_class=n) for n in (20, 50)},
         **{f"GDumb {n}": GDumb(per_class=n) for n in (10, 50, 100)},
