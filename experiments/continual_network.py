@@ -159,6 +159,9 @@ class RawMemory:
         any other, the largest class giving way.
     answers : bool
         Whether the network's drives are kept, too.
+    quota : int
+        Most images of one class, a uniform sample of those of that class; 0 for no limit. Of an
+        early class no more are kept than of a late one, and the box fills as classes come.
 
     References
     ----------
@@ -166,14 +169,20 @@ class RawMemory:
     """
 
     def __init__(
-        self, capacity: int, shape: Shape, balanced: bool = False, answers: bool = False
+        self,
+        capacity: int,
+        shape: Shape,
+        balanced: bool = False,
+        answers: bool = False,
+        quota: int = 0,
     ) -> None:
         if capacity < 1:
             raise ConfigError.expected(
                 self, "capacity", f"1 image ({shape.n_inputs} bytes) or more", capacity,
                 "raise the budget",
             )  # fmt: skip
-        self.balanced = balanced
+        self.balanced, self.quota = balanced, quota
+        self.seen = np.zeros(shape.n_outputs, np.int64)
         self.x = np.zeros((capacity, shape.n_inputs), np.uint8)
         self.y = np.full(capacity, -1, np.int16)
         self.task = np.zeros(capacity, np.int16)
@@ -195,6 +204,7 @@ class RawMemory:
         for k in range(len(x)):
             place = self._place(int(y[k]), rng)
             self.n_seen += 1
+            self.seen[y[k]] += 1
             if place is None:
                 continue
             self.x[place], self.y[place] = np.rint(x[k] * 255), y[k]
@@ -233,6 +243,10 @@ class RawMemory:
         }
 
     def _place(self, label: int, rng: np.random.Generator) -> int | None:
+        if self.quota and self.seen[label] >= self.quota:
+            place = int(rng.integers(self.seen[label] + 1))
+            mine = np.flatnonzero(self.y == label)
+            return int(mine[place]) if place < len(mine) else None
         if self.n_kept < len(self.x):
             self.n_kept += 1
             return self.n_kept - 1
