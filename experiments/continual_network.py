@@ -32,6 +32,8 @@ class NetworkMethod(Method):
         "sgd" or "adam".
     eta : float
         Learning rate.
+    gain : float
+        Of the first weights, as a factor of He's; torch's own are 1/sqrt(6) of them.
 
     Attributes
     ----------
@@ -42,6 +44,7 @@ class NetworkMethod(Method):
     hidden: tuple[int, ...] = (100, 100)
     optimiser: str = "sgd"
     eta: float = 0.03
+    gain: float = 1.0
 
     van_de_ven: ClassVar[Mapping[str, Any]] = {}
 
@@ -61,6 +64,8 @@ class NetworkLearner:
         self.shape, self.rng = shape, rng
         sizes = (shape.n_inputs, *method.hidden, shape.n_outputs)
         self.network = Network(NetworkConfig(sizes, initial="kaiming_uniform"), rng)
+        for weights in self.network.weights:
+            weights *= np.float32(method.gain)
         kind = Optimiser(method.optimiser, method.eta)  # type: ignore[arg-type]
         self.moments = Moments(kind, self.network.parameters)
         self._memory = Memory(self.moments)
