@@ -53,7 +53,7 @@ ARMS: Mapping[str, Method] = MappingProxyType(
         "online EWC": OnlineEWC(),
         "SI": SI(),
         "LwF": LwF(),
-        "A-GEM 50": AGEM(per_class=50),
+        **{f"A-GEM {n}": AGEM(per_class=n) for n in (50, 100)},
         **{f"ER {n}": ER(per_class=n) for n in (10, 20, 50, 100)},
         **{f"DER {n}": DER(per_class=n) for n in (20, 50)},
         **{f"GDumb {n}": GDumb(per_class=n) for n in (10, 50, 100)},
@@ -169,7 +169,8 @@ class Config:
         if not self.protocol.startswith("van_de_ven") or not isinstance(method, NetworkMethod):
             return method
         own = {name: v for name, v in method.van_de_ven.items() if name != "per_class"}
-        return replace(method, hidden=(400, 400), optimiser="adam", eta=1e-3, **own)
+        network = {"hidden": (400, 400), "optimiser": "adam", "eta": 1e-3, "gain": 6**-0.5}
+        return replace(method, **network, **own)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ class NetworkMethod(Method):
         "sgd" or "adam".
     eta : float
         Learning rate.
+    gain : float
+        Of the first weights, as a factor of He's; torch's own are 1/sqrt(6) of them.
 
     Attributes
     ----------
@@ -42,6 +44,7 @@ class NetworkMethod(Method):
     hidden: tuple[int, ...] = (100, 100)
     optimiser: str = "sgd"
     eta: float = 0.03
+    gain: float = 1.0
 
     van_de_ven: ClassVar[Mapping[str, Any]] = {}
 
@@ -61,6 +64,8 @@ class NetworkLearner:
         self.shape, self.rng = shape, rng
         sizes = (shape.n_inputs, *method.hidden, shape.n_outputs)
         self.network = Network(NetworkConfig(sizes, initial="kaiming_uniform"), rng)
+        for weights in self.network.weights:
+            weights *= np.float32(method.gain)
         kind = Optimiser(method.optimiser, method.eta)  # type: ignore[arg-type]
         self.moments = Moments(kind, self.network.parameters)
         self._memory = Memory(self.moments)
@@ -159,6 +164,9 @@ class RawMemory:
         any other, the largest class giving way.
     answers : bool
         Whether the network's drives are kept, too.
+    quota : int
+        Most images of one class, a uniform sample of those of that class; 0 for no limit. Of an
+        early class no more are kept than of a late one, and the box fills as classes come.
 
     References
     ----------
@@ -166,14 +174,20 @@ class RawMemory:
     """
 
     def __init__(
-        self, capacity: int, shape: Shape, balanced: bool = False, answers: bool = False
+        self,
+        capacity: int,
+        shape: Shape,
+        balanced: bool = False,
+        answers: bool = False,
+        quota: int = 0,
     ) -> None:
         if capacity < 1:
             raise ConfigError.expected(
                 self, "capacity", f"1 image ({shape.n_inputs} bytes) or more", capacity,
                 "raise the budget",
             )  # fmt: skip
-        self.balanced = balanced
+        self.balanced, self.quota = balanced, quota
+        self.seen = np.zeros(shape.n_outputs, np.int64)
         self.x = np.zeros((capacity, shape.n_inputs), np.uint8)
         self.y = np.full(capacity, -1, np.int16)
         self.task = np.zeros(capacity, np.int16)
@@ -195,6 +209,7 @@ class RawMemory:
         for k in range(len(x)):
             place = self._place(int(y[k]), rng)
             self.n_seen += 1
+            self.seen[y[k]] += 1
             if place is None:
                 continue
             self.x[place], self.y[place] = np.rint(x[k] * 255), y[k]
@@ -233,6 +248,10 @@ class RawMemory:
         }
 
     def _place(self, label: int, rng: np.random.Generator) -> int | None:
+        if self.quota and self.seen[label] >= self.quota:
+            place = int(rng.integers(self.seen[label] + 1))
+            mine = np.flatnonzero(self.y == label)
+            return int(mine[place]) if place < len(mine) else None
         if self.n_kept < len(self.x):
             self.n_kept += 1
             return self.n_kept - 1

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim import continual_metrics as measures
-from neurosim.errors import NumericalError
+from neurosim.errors import ConfigError, NumericalError
 from neurosim.ledger import counting
 from neurosim.resources import ResourceMeter
 from neurosim.streams import Batch, Stream, Task
@@ -183,6 +183,8 @@ def live(
     ------
     NumericalError
         When the scores are no longer finite numbers; says in which visit.
+    ConfigError
+        When a task has no image to be examined on; says which.
     """
     return _Life(stream, method, rng, part, probe).run(tick)
 
@@ -195,6 +197,13 @@ class _Life:
         shape = Shape(stream.n_inputs, stream.n_outputs, stream.image_shape)
         self.learner = method.begin(shape, rng)
         self.tests = [stream.test(number, part) for number in range(len(stream.tasks))]
+        for number, test in enumerate(self.tests):
+            if not len(test.y):
+                mend = "raise validation" if part == "validation" else "leave its classes out"
+                raise ConfigError.expected(
+                    "live", f"tasks[{number}]", f"a {part} image or more",
+                    f"none of {stream.tasks[number].classes}", mend,
+                )  # fmt: skip
         self.learning, self.testing = 0.0, 0.0
         self.multiply_adds, self.weight_writes = 0, 0
 

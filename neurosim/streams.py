@@ -234,7 +234,8 @@ class Stream:
     Raises
     ------
     InputError
-        For images that are not finite, of unequal number or size, or outside 0..1; and, from
+        For images that are not finite, of unequal number or size, or outside 0..1; for labels that
+        are no numbers of classes, or of a class that is not among the training images; and, from
         `neurosim.datasets.load`, for files that are missing or damaged.
     ConfigError
         For more classes than outputs, a task without images, or classes that do not divide.
@@ -258,6 +259,13 @@ class Stream:
         self.image_shape = (rows + 2 * config.padding, columns + 2 * config.padding)
         self.n_inputs = self.image_shape[0] * self.image_shape[1]
         n_classes = int(self._labels["train"].max(initial=-1)) + 1
+        strange = self._labels["test"] >= n_classes
+        if strange.any():
+            raise InputError.expected(
+                f"{found.name}.test_labels", f"[{int(strange.argmax())}]",
+                f"a class from 0 to {n_classes - 1}, as the training images have",
+                int(self._labels["test"][strange][0]), "leave it out, or renumber the classes",
+            )  # fmt: skip
         self._check_classes(n_classes)
         order = self._streams.generator("classes").permutation(n_classes)
         classes = order if config.shuffle else np.arange(n_classes)
@@ -364,7 +372,7 @@ class Stream:
         if self.config.padding:
             p = self.config.padding
             x = np.pad(x, ((0, 0), (p, p), (p, p)))
-        x = x.reshape(len(which), -1)
+        x = x.reshape(len(which), self.n_inputs)
         if self.config.kind == "permuted":
             x = x.copy()
             for each in np.unique(number):
@@ -448,6 +456,14 @@ def _pixels(images: ImageSet, part: str) -> FloatArray:
         raise InputError.expected(
             owner, "shape", f"({len(labels)}, n_rows, n_columns), one image a label", x.shape,
             "give as many images as labels",
+        )  # fmt: skip
+    whole = np.issubdtype(labels.dtype, np.integer)
+    bad = labels < 0 if whole else labels != np.rint(labels)
+    if bad.any() or not whole:
+        where = int(bad.argmax())
+        raise InputError.expected(
+            f"{images.name}.{part}_labels", f"[{where}]", "an integer of 0 or more",
+            labels[where].item(), "number the classes from 0",
         )  # fmt: skip
     values: FloatArray = x.astype(np.float32)
     if x.dtype == np.uint8:

@@ -26,6 +26,8 @@ class AGEM(NetworkMethod):
         Images kept, times the number of outputs, a uniform sample of the stream.
     draw : int
         Memories of which r is taken.
+    by_class : bool
+        Keep at most `per_class` of a class, as van de Ven et al. (2022) do.
 
     References
     ----------
@@ -35,10 +37,11 @@ class AGEM(NetworkMethod):
     eta: float = 0.1
     per_class: int = 50
     draw: int = 128
+    by_class: bool = False
 
     source: ClassVar[str] = "Chaudhry, Ranzato, Rohrbach & Elhoseiny (2019) ICLR"
     published: ClassVar[Mapping[str, float]] = {"mammoth": 46.7, "van_de_ven": 65.1}
-    van_de_ven: ClassVar[Mapping[str, Any]] = {"per_class": 100}
+    van_de_ven: ClassVar[Mapping[str, Any]] = {"per_class": 100, "by_class": True}
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn network with an empty memory."""
@@ -51,7 +54,8 @@ class _Careful(NetworkLearner):
     def __init__(self, method: AGEM, shape: Shape, rng: np.random.Generator) -> None:
         super().__init__(method, shape, rng)
         self.draw = method.draw
-        self.memory = RawMemory(method.per_class * shape.n_outputs, shape)
+        quota = method.per_class if method.by_class else 0
+        self.memory = RawMemory(method.per_class * shape.n_outputs, shape, quota=quota)
 
     def observe(self, batch: Batch) -> None:
         """Take one step that the memories of earlier tasks allow."""

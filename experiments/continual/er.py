@@ -25,6 +25,9 @@ class ER(NetworkMethod):
     by_tasks : bool
         Weigh the new images 1/n and the memories 1 - 1/n, n the tasks so far, and replay old tasks
         only; else all alike.
+    by_class : bool
+        Keep at most `per_class` of a class, as van de Ven et al. (2022) do; else the whole memory
+        is in use from the start, and the first classes have more of it while they are alone.
 
     References
     ----------
@@ -35,10 +38,13 @@ class ER(NetworkMethod):
     eta: float = 0.1
     per_class: int = 50
     by_tasks: bool = False
+    by_class: bool = False
 
     source: ClassVar[str] = "Chaudhry et al. (2019) arXiv:1902.10486"
     published: ClassVar[Mapping[str, float]] = {"mammoth": 86.12, "van_de_ven": 88.8}
-    van_de_ven: ClassVar[Mapping[str, Any]] = {"per_class": 100, "by_tasks": True}
+    van_de_ven: ClassVar[Mapping[str, Any]] = {
+        "per_class": 100, "by_tasks": True, "by_class": True,
+    }  # fmt: skip
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn network with an empty memory."""
@@ -51,7 +57,8 @@ class Replaying(NetworkLearner):
     def __init__(self, method: ER, shape: Shape, rng: np.random.Generator) -> None:
         super().__init__(method, shape, rng)
         self.by_tasks = method.by_tasks
-        self.memory = RawMemory(method.per_class * shape.n_outputs, shape)
+        quota = method.per_class if method.by_class else 0
+        self.memory = RawMemory(method.per_class * shape.n_outputs, shape, quota=quota)
 
     def observe(self, batch: Batch) -> None:
         """Take one step on the batch and as many memories."""

@@ -28,6 +28,9 @@ class EWC(NetworkMethod):
         lambda.
     samples : int
         Images of a task that the Fisher information is estimated on; they are kept until its end.
+    all_labels : bool
+        Expect the Fisher information over all labels instead of drawing one an image, as the code
+        of van de Ven et al. (2022) does: a network that is sure of its answers draws no other.
 
     References
     ----------
@@ -37,10 +40,13 @@ class EWC(NetworkMethod):
 
     strength: float = 90.0
     samples: int = 500
+    all_labels: bool = False
 
     source: ClassVar[str] = "Kirkpatrick et al. (2017) PNAS 114:3521"
     published: ClassVar[Mapping[str, float]] = {"van_de_ven": 20.6}
-    van_de_ven: ClassVar[Mapping[str, Any]] = {"strength": 1e9}
+    van_de_ven: ClassVar[Mapping[str, Any]] = {
+        "strength": 1e9, "samples": 1000, "all_labels": True,
+    }  # fmt: skip
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn network."""
@@ -61,6 +67,7 @@ class Elastic(NetworkLearner):
     def __init__(self, method: EWC, shape: Shape, rng: np.random.Generator) -> None:
         super().__init__(method, shape, rng)
         self.strength, self.samples = method.strength, RawMemory(method.samples, shape)
+        self.all_labels = method.all_labels
         self.stiffness = [np.zeros_like(p) for p in self.network.parameters]
         self.pull = [np.zeros_like(p) for p in self.network.parameters]
 
@@ -78,7 +85,12 @@ class Elastic(NetworkLearner):
     def end_of_task(self, task: int) -> None:
         """Measure the Fisher information, and fix the springs."""
         super().end_of_task(task)
-        fisher = fisher_diagonal(self.network, self.samples.draw(10**9, self.rng).x, self.rng)
+        x = self.samples.draw(10**9, self.rng).x
+        fisher = (
+            expected_fisher_diagonal(self.network, x)
+            if self.all_labels
+            else fisher_diagonal(self.network, x, self.rng)
+        )
         for f, g, new, p in zip(
             self.stiffness, self.pull, fisher, self.network.parameters, strict=True
         ):
@@ -118,14 +130,42 @@ def fisher_diagonal(network: Network, x: Array, rng: np.random.Generator) -> lis
     x : (n, n_inputs) float32
     rng : numpy.random.Generator
     """
-    drives, activities = network.forward(x)
-    answers = activities[-1]
+    answers = network.forward(x).activities[-1]
     drawn = (answers.cumsum(axis=1) < rng.random((len(x), 1))).sum(axis=1)
-    error = -answers.copy()
-    error[np.arange(len(x)), np.minimum(drawn, answers.shape[1] - 1)] += 1
+    labels = np.minimum(drawn, answers.shape[1] - 1)
+    return _mean_squares(network, x, labels, np.ones((len(x), 1), np.float32))
+
+
+def expected_fisher_diagonal(network: Network, x: Array) -> list[Array]:
+    """Return the same with every label, each as often as the network would answer it.
+
+    ``F_ij = mean over samples of sum_c p_c (e_i(c) h_j)^2``
+
+    Parameters
+    ----------
+    network : Network
+    x : (n, n_inputs) float32
+    """
+    answers = network.forward(x).activities[-1]
+    found = [np.zeros_like(p) for p in network.parameters]
+    for label in range(answers.shape[1]):
+        chance = answers[:, label : label + 1]
+        squares = _mean_squares(network, x, np.full(len(x), label), chance)
+        for whole, part in zip(found, squares, strict=True):
+            whole += part
+    return found
+
+
+def _mean_squares(
+    network: Network, x: Array, labels: NDArray[np.integer], chance: Array
+) -> list[Array]:
+    """Return the mean squared slope for given labels, each image weighted, by parameter."""
+    drives, activities = network.forward(x)
+    error = -activities[-1].copy()
+    error[np.arange(len(x)), labels] += 1
     weights, biases = [], []
     for layer in reversed(range(network.n_layers)):
-        square = error * error
+        square = chance * error * error
         weights.append(square.T @ np.square(activities[layer]) / len(x))
         biases.append(square.mean(axis=0))
         network.count_products(layer, len(x))

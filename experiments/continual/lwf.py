@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ class LwF(NetworkMethod):
     ----------
     temperature : float
         T.
+    unweighted : bool
+        ``CE(y) + CE_T(old answers)`` over all outputs, without T^2, as the code of van de Ven et
+        al. (2022) has it.
 
     References
     ----------
@@ -33,9 +36,11 @@ class LwF(NetworkMethod):
     """
 
     temperature: float = 2.0
+    unweighted: bool = False
 
     source: ClassVar[str] = "Li & Hoiem (2017) IEEE TPAMI 40:2935"
     published: ClassVar[Mapping[str, float]] = {"mammoth": 19.62, "van_de_ven": 21.9}
+    van_de_ven: ClassVar[Mapping[str, Any]] = {"unweighted": True}
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn network."""
@@ -47,7 +52,7 @@ class _Distilled(NetworkLearner):
 
     def __init__(self, method: LwF, shape: Shape, rng: np.random.Generator) -> None:
         super().__init__(method, shape, rng)
-        self.temperature = np.float32(method.temperature)
+        self.temperature, self.unweighted = np.float32(method.temperature), method.unweighted
         self.before: Network | None = None
         self.met = np.zeros(shape.n_outputs, dtype=np.bool_)
         self.met_before = self.met.copy()
@@ -59,15 +64,15 @@ class _Distilled(NetworkLearner):
         if self.before is None:
             self.move(self.gradient(batch.x, targets))
             return
-        old = softmax(
-            self.before.forward(batch.x).drives[-1][:, self.met_before] / self.temperature
-        )
-        share = np.float32(1 / (self.tasks_done + 1))
+        t, share = self.temperature, np.float32(1 / (self.tasks_done + 1))
+        new, kept, asked = share, (1 - share) * t, self.met_before
+        if self.unweighted:
+            new, kept, asked = np.float32(1), 1 / t, np.ones_like(asked)
+        old = softmax(self.before.forward(batch.x).drives[-1][:, asked] / t)
 
         def error(drive: Array, answer: Array) -> Array:
-            back = share * (targets - answer)
-            now = softmax(drive[:, self.met_before] / self.temperature)
-            back[:, self.met_before] += (1 - share) * self.temperature * (old - now)
+            back = new * (targets - answer)
+            back[:, asked] += kept * (old - softmax(drive[:, asked] / t))
             return back / np.float32(len(drive))
 
         self.move(self.gradient_of(batch.x, error))

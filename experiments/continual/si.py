@@ -25,6 +25,10 @@ class SI(NetworkMethod):
         c.
     xi : float
         Damping.
+    whole : bool
+        Book what the steps did for the whole loss, springs included, and let a weight that did
+        harm lose importance, as the code of van de Ven et al. (2022) does; else only the loss of
+        the images counts, and no importance is below 0.
 
     References
     ----------
@@ -34,10 +38,11 @@ class SI(NetworkMethod):
     eta: float = 0.1
     strength: float = 1.0
     xi: float = 0.9
+    whole: bool = False
 
     source: ClassVar[str] = "Zenke, Poole & Ganguli (2017) ICML"
     published: ClassVar[Mapping[str, float]] = {"mammoth": 19.27, "van_de_ven": 21.2}
-    van_de_ven: ClassVar[Mapping[str, Any]] = {"strength": 5000.0, "xi": 0.1}
+    van_de_ven: ClassVar[Mapping[str, Any]] = {"strength": 5000.0, "xi": 0.1, "whole": True}
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn network."""
@@ -49,7 +54,7 @@ class _Intelligent(NetworkLearner):
 
     def __init__(self, method: SI, shape: Shape, rng: np.random.Generator) -> None:
         super().__init__(method, shape, rng)
-        self.strength, self.xi = method.strength, method.xi
+        self.strength, self.xi, self.whole = method.strength, method.xi, method.whole
         self.anchor = [p.copy() for p in self.network.parameters]
         self.importance = [np.zeros_like(p) for p in self.network.parameters]
         self.path = [np.zeros_like(p) for p in self.network.parameters]
@@ -68,7 +73,10 @@ class _Intelligent(NetworkLearner):
             for direction in whole:
                 np.clip(direction, -1, 1, out=direction)
         self.move(whole)
-        for s, direction, p, b in zip(self.path, way, self.network.parameters, before, strict=True):
+        booked = whole if self.whole else way
+        for s, direction, p, b in zip(
+            self.path, booked, self.network.parameters, before, strict=True
+        ):
             s += direction * (p - b)
 
     def end_of_task(self, task: int) -> None:
@@ -77,7 +85,8 @@ class _Intelligent(NetworkLearner):
         for omega, s, p, a in zip(
             self.importance, self.path, self.network.parameters, self.anchor, strict=True
         ):
-            omega += np.maximum(s, 0) / (np.square(p - a) + np.float32(self.xi))
+            gain = s if self.whole else np.maximum(s, 0)
+            omega += gain / (np.square(p - a) + np.float32(self.xi))
             a[...] = p
             s[...] = 0
 

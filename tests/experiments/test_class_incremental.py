@@ -8,6 +8,7 @@ from experiments import class_incremental
 from experiments.continual.fast_memory import FastMemory
 from experiments.continual.nearest_class_mean import NearestClassMean
 from neurosim.continual import Method, live
+from neurosim.datasets import load
 from neurosim.discovery import members
 from neurosim.errors import ConfigError
 from neurosim.randomness import Streams
@@ -46,6 +47,21 @@ def test_the_fast_memory_lives_along_every_stream(changes):
     stream = Stream(replace(StreamConfig("digits"), **changes), 1)
     course = live(stream, FastMemory(60_000), Streams(1).generator("learner"), probe=0)
     assert course.metrics()["acc"] > 0.88 and course.metrics()["forgetting"] < 0.06
+
+
+def test_a_task_that_cannot_be_examined_is_named():
+    digits = load("digits")
+    few = digits.test_labels < 8
+    images = replace(
+        digits, test_images=digits.test_images[few], test_labels=digits.test_labels[few]
+    )
+    stream = Stream(StreamConfig("digits", shuffle=False), 0, images)
+    rng = Streams(0).generator("learner")
+    with pytest.raises(ConfigError, match=r"tasks\[4\].*test image or more, got.*\(8, 9\)"):
+        live(stream, NearestClassMean(), rng)
+    whole = Stream(StreamConfig("digits"), 0)
+    with pytest.raises(ConfigError, match=r"tasks\[0\].*validation image.*raise validation"):
+        live(whole, NearestClassMean(), rng, "validation")
 
 
 @pytest.mark.data

@@ -9,7 +9,7 @@ import pytest
 
 from experiments import class_incremental
 from experiments.continual.a_gem import project
-from experiments.continual.ewc import EWC, fisher_diagonal
+from experiments.continual.ewc import EWC, expected_fisher_diagonal, fisher_diagonal
 from experiments.continual.fast_memory import FastMemory
 from experiments.continual.generative_replay import Generator
 from experiments.continual.nearest_class_mean import NearestClassMean
@@ -141,10 +141,11 @@ def test_a_gradient_of_any_error_is_autograds():
     same_ways(got, learner.gradient(batch.x, targets))
 
 
-def test_lwf_goes_down_its_loss():
+@pytest.mark.parametrize("unweighted", [False, True])
+def test_lwf_goes_down_its_loss(unweighted):
     import torch
 
-    method = METHODS["lwf"](hidden=(7,))
+    method = METHODS["lwf"](hidden=(7,), unweighted=unweighted)
     learner = method.begin(SHAPE, np.random.default_rng(0))
     first = drawn_batch(classes=2)
     learner.observe(first)
@@ -153,13 +154,15 @@ def test_lwf_goes_down_its_loss():
     learner.observe(drawn_batch(seed=3))  # So that it is not what it was.
     batch, way = drawn_batch(seed=1), capture(learner)
     learner.observe(batch)
-    old = torch.tensor(learner.before.forward(batch.x).drives[-1][:, :2])
+    n_old = 4 if unweighted else 2
+    old = torch.tensor(learner.before.forward(batch.x).drives[-1][:, :n_old])
     t = method.temperature
 
     def loss(z):
         hard = torch.nn.functional.cross_entropy(z, torch.tensor(batch.y))
-        soft = -(torch.softmax(old / t, 1) * torch.log_softmax(z[:, :2] / t, 1)).sum(1).mean()
-        return hard / 2 + t * t * soft / 2
+        now = torch.log_softmax(z[:, :n_old] / t, 1)
+        soft = -(torch.softmax(old / t, 1) * now).sum(1).mean()
+        return hard + soft if unweighted else hard / 2 + t * t * soft / 2
 
     same_ways(way, losses_by_autograd(learner, batch.x, loss))
 
@@ -222,6 +225,24 @@ def test_the_fisher_diagonal_is_the_mean_square_of_single_slopes():
     same_ways(got, [np.mean([np.square(s[j]) for s in singles], axis=0) for j in range(len(got))])
 
 
+def test_the_expected_fisher_diagonal_takes_every_label_as_often_as_it_is_answered():
+    learner, batch = learner_of(), drawn_batch(6)
+    got = expected_fisher_diagonal(learner.network, batch.x)
+    p = softmax(learner.network.forward(batch.x).drives[-1])
+    expected = [np.zeros_like(each) for each in learner.network.parameters]
+    for k in range(6):
+        for label in range(4):
+            slopes = learner.gradient(batch.x[k : k + 1], learner.one_hot(np.array([label])))
+            for whole, slope in zip(expected, slopes, strict=True):
+                whole += p[k, label] * np.square(slope) / 6
+    same_ways(got, expected)
+    elastic = EWC(hidden=(7,), all_labels=True).begin(SHAPE, np.random.default_rng(0))
+    elastic.observe(batch)
+    kept = elastic.samples.x[:6].astype(np.float32) / 255
+    elastic.end_of_task(0)
+    same_ways(elastic.stiffness, expected_fisher_diagonal(elastic.network, kept))
+
+
 def test_ewc_pulls_down_the_sum_of_its_parabolas():
     method = EWC(hidden=(7,), optimiser="adam", strength=5.0)
     learner = method.begin(SHAPE, np.random.default_rng(0))
@@ -261,6 +282,34 @@ def test_si_books_what_its_steps_did_for_the_loss():
     assert fallen > 0.005 and booked == pytest.approx(fallen, rel=0.02)
 
 
+def test_si_books_the_springs_too_where_it_is_told_to():
+    """After the first task the springs pull back: their part of the way counts, harm as well."""
+    batch = drawn_batch(seed=2)
+    for whole in (False, True):
+        method = SI(hidden=(7,), optimiser="adam", eta=1e-2, strength=50.0, xi=0.1, whole=whole)
+        learner = method.begin(SHAPE, np.random.default_rng(0))
+        learner.observe(drawn_batch())
+        learner.end_of_task(0)
+        learner.observe(drawn_batch(seed=1))
+        before = [p.copy() for p in learner.network.parameters]
+        booked = [s.copy() for s in learner.path]
+        way = learner.gradient(batch.x, learner.one_hot(batch.y))
+        springs = [
+            100.0 * o * (p - a)
+            for o, p, a in zip(learner.importance, before, learner.anchor, strict=True)
+        ]
+        learner.observe(batch)
+        for j, p in enumerate(learner.network.parameters):
+            along = way[j] - springs[j] if whole else way[j]
+            got = learner.path[j] - booked[j]
+            np.testing.assert_allclose(got, along * (p - before[j]), atol=1e-6)
+        assert max(float(np.abs(each).max()) for each in springs) > 1e-4
+        learner.path[0][...] = -1.0
+        old = learner.importance[0].copy()
+        learner.end_of_task(1)
+        assert (learner.importance[0] < old).all() == whole
+
+
 def test_a_projected_step_does_not_harm_the_memories_and_is_the_nearest():
     rng = np.random.default_rng(0)
     way, memory = ([rng.normal(size=(3, 4)), rng.normal(size=3)] for _ in range(2))
@@ -290,6 +339,24 @@ def test_a_reservoir_keeps_all_alike_and_a_balanced_box_all_classes():
         x, rng = np.zeros((n, 1), np.float32), np.random.default_rng(label)
         balanced.add(x, np.full(n, label), rng)
     assert np.bincount(balanced.y).tolist() == [3, 3, 3]
+    with pytest.raises(ConfigError, match=r"1 image \(16 bytes\)"):
+        RawMemory(0, SHAPE)
+
+
+def test_a_quota_is_a_uniform_sample_of_each_class():
+    limited, rng = RawMemory(9, Shape(1, 3, (1, 1)), quota=3), np.random.default_rng(0)
+    for label, n in ((0, 40), (1, 2), (2, 40)):
+        limited.add(np.full((n, 1), label / 255, np.float32), np.full(n, label), rng)
+    assert limited.y[: len(limited)].tolist() == [0, 0, 0, 1, 1, 2, 2, 2]
+    counts = np.zeros(40)
+    for seed in range(300):
+        memory = RawMemory(20, Shape(1, 2, (1, 1)), quota=10)
+        x = np.arange(40, dtype=np.float32)[:, None] / 255
+        memory.add(x, np.zeros(40, dtype=np.int64), np.random.default_rng(seed))
+        assert len(memory) == 10
+        counts[memory.x[:10, 0]] += 1
+    # As above: 4.5 standard errors of 300 draws of chance 1/4.
+    assert np.abs(counts / 300 - 0.25).max() < 4.5 * math.sqrt(0.25 * 0.75 / 300)
     with pytest.raises(ConfigError, match=r"1 image \(16 bytes\)"):
         RawMemory(0, SHAPE)
 

@@ -188,6 +188,22 @@ def test_images_that_are_not_images_are_refused():
 
 
 @pytest.mark.parametrize(
+    ("part", "labels", "said"),
+    [
+        ("train", lambda y: y - 1, r"train_labels\.\[\d+\].*0 or more, got -1"),
+        ("train", lambda y: y + 0.5, r"train_labels\.\[0\].*an integer.*\.5"),
+        ("train", lambda y: y.astype(float), "an integer"),
+        ("test", lambda y: y + 5, "a class from 0 to 9, as the training images have"),
+    ],
+)
+def test_labels_that_number_no_class_are_refused(part, labels, said):
+    good = numbered_set()
+    changed = {f"{part}_labels": labels(getattr(good, f"{part}_labels").astype(int))}
+    with pytest.raises(InputError, match=said):
+        Stream(SMALL, 0, replace(good, **changed))
+
+
+@pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"n_outputs": 9}, "n_outputs.*10 or more"),
