@@ -147,7 +147,7 @@ class Config:
         night = replace(method.night, steps=steps // method.night.cycles)
         if method.bedtime == "samples":
             nights = int(arm.split()[0])
-            return replace(method, night=night, day=max(1, n_images // nights - 2))
+            return replace(method, night=night, day=max(1, n_images // nights))
         return replace(method, night=night)
 
 

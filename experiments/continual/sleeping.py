@@ -218,12 +218,15 @@ class Sleeper:
         self.wake()
         maps = self.sheet.maps
         used = 0 if maps.mature else maps.develop(batch.x)
-        if used == len(batch.y):
-            return
-        fresh = self.hippocampus.experience(self.sheet.encode(batch.x[used:]), batch.y[used:])
+        fresh = 0
+        if used < len(batch.y):
+            fresh = self.hippocampus.experience(self.sheet.encode(batch.x[used:]), batch.y[used:])
+        # Images that only the fields saw are samples, too: a day is as long whatever the batch.
         self.tired += {"samples": len(batch.y), "fatigue": fresh}.get(self.method.bedtime, 0)
         if self.tired >= self.method.day:
+            over = self.tired - self.method.day if self.method.bedtime == "samples" else 0
             self.sleep()
+            self.tired = over  # A batch that ends past bedtime does not put off the next night.
 
     def end_of_task(self, task: int) -> None:
         """Sleep, where a night follows every task; leave no cell of a single image in any case."""

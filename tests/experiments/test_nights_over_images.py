@@ -170,6 +170,18 @@ def test_it_goes_to_bed_when_it_is_time(bedtime, day, nights):
     assert sleeper.nights == nights
 
 
+@pytest.mark.parametrize("batch", [1, 3, 10])
+@pytest.mark.parametrize("nights", [1, 3])
+def test_nights_are_as_many_as_are_asked_for_whatever_the_batch(batch, nights):
+    n = 40
+    sleeper = born(bedtime="samples", day=n // nights, night=replace(TINY, steps=1))
+    x, y, _ = images(n)
+    for start in range(0, n, batch):  # The fields develop on the first four images.
+        sleeper.observe(Batch(x[start : start + batch], y[start : start + batch], 0))
+    sleeper.end_of_task(0)
+    assert sleeper.nights == nights and sleeper.tired < sleeper.method.day
+
+
 def test_it_tires_of_what_is_new_and_not_of_what_it_knows():
     sleeper = born(bedtime="fatigue", day=1 << 30, development=1)
     grown = []
@@ -262,7 +274,7 @@ def test_a_figure_has_a_panel_for_each_kind_of_arm():
 
 def test_the_nights_of_an_arm_are_spread_over_its_stream():
     config = nights_over_images.Config(steps=100)
-    assert config.method("20 nights", 1000).day == 48
+    assert config.method("20 nights", 1000).day == 50
     assert config.method("20 nights", 1000).night.steps == 25
     assert config.method("1 night", 1000).night.steps == 500
     assert config.method("5 cycles", 1000).night.steps == 20
