@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.continual.sleeping import Sleeper
+from experiments.sleeper import Sleeper
 from neurosim import continual_metrics as measures
 from neurosim.randomness import Streams
 from neurosim.streams import Stream

@@ -17,8 +17,9 @@ from matplotlib.axes import Axes
 from circuits.lamellae_config import LamellaeConfig
 from circuits.lamellar_ca3 import LamellarCA3Config
 from experiments.comparison import Measured, check_names, compare, key, record
-from experiments.continual.sleeping import NIGHT, Sleeper, Sleeping
+from experiments.continual.sleeping import NIGHT, Sleeping
 from experiments.inside_a_sleeper import look_inside
+from experiments.sleeper import Sleeper
 from neurosim.continual import live
 from neurosim.errors import ConfigError
 from neurosim.hdf5 import Arrays

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 
 from circuits.bidirectional import BidirectionalConfig
+from circuits.lamellar_ca3 import LamellarCA3Config
 from circuits.predictive_cortex_config import PredictiveCortexConfig
 from experiments import nights_over_images
 from experiments.backprop_cortex import BackpropCortex
-from experiments.continual.sleeping import NIGHT, Sleeper, Sleeping
+from experiments.continual.sleeping import NIGHT, Sleeping
+from experiments.sleeper import CLOCK, Sleeper
 from neurosim import contracts
 from neurosim.continual import Shape, live
-from neurosim.errors import ConfigError
+from neurosim.errors import ConfigError, InputError
+from neurosim.hdf5 import pack_hdf5, unpack_hdf5
 from neurosim.optimisers import Optimiser
 from neurosim.randomness import Streams
 from neurosim.streams import Batch, Stream, StreamConfig
@@ -34,6 +37,11 @@ def images(n=30, seed=0, classes=(0, 1, 2, 3)):
     means = np.random.default_rng(9).random((4, 64)) < 0.4
     x = 0.7 * means[y] + 0.3 * rng.random((n, 64))
     return Batch(x.astype(np.float32), y, 0)
+
+
+def budgeted(sleeper):
+    names = [n for n in sleeper.state if n.startswith("memory/") and not n.startswith(CLOCK)]
+    return sum(sleeper.state[name].nbytes for name in names)
 
 
 # The cortices
@@ -106,11 +114,11 @@ def test_what_survives_the_day_is_synapses_and_no_image():
     for seed in range(4):
         sleeper.observe(images(seed=seed))
     sleeper.end_of_task(0)
-    assert sum(array.nbytes for array in sleeper.state.values()) == n_before
+    report = 6 * 8  # Of the dawn.
+    assert sum(array.nbytes for array in sleeper.state.values()) == n_before + report
     assert not any(name.startswith("memory/raw") for name in sleeper.state)
     assert not any("moments" in name for name in sleeper.state)
-    kept = {name: array for name, array in sleeper.state.items() if name.startswith("memory/")}
-    assert sum(array.nbytes for array in kept.values()) <= 20_000
+    assert budgeted(sleeper) <= 20_000
     raw = born(replay="raw")
     raw.observe(images())
     assert any("raw" in name for name in raw.state)
@@ -153,6 +161,58 @@ def test_raw_sheets_outlast_a_restart():
     said = [s.hippocampus.replay(9, np.random.default_rng(0)) for s in (sleeper, other)]
     assert [r.items for r in said[0]] == [r.items for r in said[1]]
     assert len({r.items for r in said[0]}) > 3
+
+
+DREAMING = replace(TINY, cycles=2, release=True, lessons_per_step=8, dreams_per_step=8)
+
+
+@pytest.mark.parametrize("cut", ["young", "by day", "at night", "at dawn"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"night": DREAMING},
+        {"night": DREAMING, "cortex": "backprop"},
+        {"replay": "raw", "bedtime": "samples", "day": 25},
+        {"ca3": LamellarCA3Config(bits=1, deepest=3), "bedtime": "fatigue", "day": 200},
+    ],
+)
+def test_a_life_cut_in_two_is_the_life_in_one(settings, cut):
+    whole, first = born(**settings), born(**settings)
+    days = [images(3, 0), images(20, 1, (0, 1)), images(20, 2, (2, 3)), images(9, 3, (2, 3))]
+    n_before = 1 if cut == "young" else 2
+    for each in (whole, first):
+        for day in days[:n_before]:
+            each.observe(day)
+        if cut == "at night":
+            next(each.night())
+        elif cut == "at dawn":
+            each.sleep()
+    assert first.sheet.maps.mature == (cut != "young")  # The fields develop on four images.
+    assert first.cortex.growing == (cut == "at night")
+    saved = unpack_hdf5(pack_hdf5(dict(first.state), {}), "a test")[0]
+    second = born(seed=1, **settings)  # Another seed: nothing of its own may matter.
+    for name in ("up/0", "down/0"):
+        assert (second.cortex.state[name] != whole.cortex.state[name]).any()
+    second.restore(saved)
+    for each in (whole, second):
+        for day in days[n_before:]:
+            each.observe(day)
+        each.end_of_task(0)
+        each.sleep()
+    assert whole.nights > (cut != "young") and whole.dawns == second.dawns
+    assert whole.state.keys() == second.state.keys()
+    for name, array in whole.state.items():
+        np.testing.assert_array_equal(array, second.state[name], err_msg=name)
+
+
+def test_what_is_no_state_of_this_brain_is_refused():
+    sleeper, state = born(), dict(born().state)
+    with pytest.raises(InputError, match="clock/generator.*restore a state of the same"):
+        sleeper.restore({n: a for n, a in state.items() if n != f"{CLOCK}generator"})
+    with pytest.raises(InputError, match=r"fields: expected an array of shape \(4, 9\)"):
+        sleeper.restore(state | {"memory/fields": np.zeros((3, 9), np.float32)})
+    with pytest.raises(InputError, match="up/0"):
+        sleeper.restore({n: a for n, a in state.items() if n != "network/up/0"})
 
 
 def test_an_untouched_sleeper_has_nothing_to_dream_of():
@@ -214,8 +274,7 @@ def test_what_the_cortex_has_learnt_is_released_or_kept_as_the_night_says():
 def test_a_budget_is_kept_to_and_one_too_small_says_the_least():
     for budget in (6_000, 20_000, 70_000):
         sleeper = born(budget=budget)
-        size = sum(a.nbytes for n, a in sleeper.state.items() if n.startswith("memory/"))
-        assert 0.6 * budget < size <= budget
+        assert 0.6 * budget < budgeted(sleeper) <= budget
     with pytest.raises(ConfigError, match=r"(\d+) bytes or more, a cell a class") as raised:
         born(budget=100)
     least = int(str(raised.value).split("expected ")[1].split()[0])
