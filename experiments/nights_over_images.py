@@ -18,7 +18,7 @@ from circuits.lamellae_config import LamellaeConfig
 from circuits.lamellar_ca3 import LamellarCA3Config
 from experiments.comparison import Measured, check_names, compare, key, record
 from experiments.continual.sleeping import NIGHT, Sleeping
-from experiments.inside_a_sleeper import look_inside
+from experiments.inside_a_sleeper import audit_inside, look_inside
 from experiments.sleeper import Sleeper
 from neurosim.continual import live
 from neurosim.errors import ConfigError
@@ -37,6 +37,13 @@ RELEASED = Sleeping(
 
 WINNERS = (1, 2, 6, 20, 60, 100)
 """Cells of a class, of 200, that a pattern turns."""
+
+DIMS = {
+    "accuracy": ("visit", "task"),
+    "cells": ("cell", "found"),
+    "replays": ("replay", "found"),
+    "dreams": ("dream", "found"),
+}
 
 SIZES = (40, 80, 160, 392, 786, 1600)
 """Of the hippocampus [kB]."""
@@ -98,6 +105,9 @@ class Config:
     inside : int
         Replays and images looked at for fidelity and separation, three a task or more; 0 leaves
         them out.
+    audit : int
+        Replays and dreams that are looked for among all training images, and with any all cells;
+        see `pattern_audit`. 0 for none.
     arms : tuple of str
         Of `ARMS`.
     seeds : tuple of int
@@ -111,6 +121,7 @@ class Config:
     steps: int = 300
     probe: int = 0
     inside: int = 500
+    audit: int = 0
     arms: tuple[str, ...] = tuple(ARMS)
     seeds: tuple[int, ...] = tuple(range(5))
     workers: int = 0
@@ -122,10 +133,14 @@ class Config:
             raise ConfigError.expected(
                 self, "share", "above 0, up to 1", self.share, "leave it out"
             )
-        if self.steps < 20 or self.probe < 0 or not (self.inside == 0 or self.inside >= 15):
+        if (
+            self.steps < 20
+            or min(self.probe, self.audit) < 0
+            or not (self.inside == 0 or self.inside >= 15)
+        ):
             raise ConfigError.expected(
-                self, "steps", "20 or more, probe 0 or more, inside 0, or 15 or more",
-                (self.steps, self.probe, self.inside), "leave them out",
+                self, "steps", "20 or more, probe and audit 0 or more, inside 0, or 15 or more",
+                (self.steps, self.probe, self.audit, self.inside), "leave them out",
             )  # fmt: skip
 
     def stream(self, seed: int) -> Stream:
@@ -211,7 +226,8 @@ def run_arm(config: Config, arm: str, seed: int) -> Arrays:
     }
     if config.inside:
         numbers |= look_inside(sleeper, stream, config.part, config.inside)
-    return {**found, **{k: np.array(v) for k, v in numbers.items()}, "accuracy": course.accuracy}
+    found |= {k: np.array(v) for k, v in numbers.items()} | {"accuracy": course.accuracy}
+    return found | (audit_inside(sleeper, stream, config.audit) if config.audit else {})
 
 
 def run(
@@ -236,7 +252,7 @@ def run(
     """
     result = Result(config, compare(run_arm, config, tick, shelf))
     if recorder is not None:
-        record(result.measured, recorder, {"accuracy": ("visit", "task")})
+        record(result.measured, recorder, DIMS)
     return result
 
 
