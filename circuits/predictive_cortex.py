@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from circuits.bidirectional import BidirectionalNetwork, Inferred, Precisions
 from circuits.image_items import UNKNOWN, Array, Mask, glimpses, read, written
 from circuits.predictive_cortex_config import PredictiveCortexConfig
+from circuits.style_cells import StyleCells
 from neurosim.contracts import Completion
 from neurosim.errors import InputError
 from neurosim.randomness import Streams
@@ -41,6 +42,8 @@ class PredictiveCortex:
         Running mean squares of the top-down errors, layer by layer, and last those of the top.
     familiar : (n_classes,) bool
         The classes it has been told of: only these are dreamt of.
+    styles : StyleCells or None
+        Of the layer below the top, if the configuration has any.
     """
 
     def __init__(self, config: PredictiveCortexConfig | None = None) -> None:
@@ -50,6 +53,12 @@ class PredictiveCortex:
         self.network = BidirectionalNetwork(self.config.network, rng)
         self.variance = [np.ones(n, self.network.dtype) for n in self.config.network.sizes]
         self.familiar = np.zeros(self.n_classes, dtype=np.bool_)
+        self.styles = None
+        if self.config.styles:
+            self.styles = StyleCells(
+                self.n_classes, self.config.network.sizes[-2], self.config.styles,
+                self.config.memory / self.n_classes, self.streams.generator("styles"),
+            )  # fmt: skip
         self._at_dusk: dict[str, NDArray[Any]] | None = None
 
     @property
@@ -107,6 +116,8 @@ class PredictiveCortex:
         top, known = self._told(labels, len(images))
         inferred = self.credit(view, images, top, known)
         self._track(inferred, known)
+        if self.styles is not None and labels is not None:
+            self.styles.learn(inferred.top_down[self.network.top - 1], np.asarray(labels))
         self.network.learn(inferred, weight, pace)
         return float(inferred.energies[0])
 
@@ -172,10 +183,13 @@ class PredictiveCortex:
         assert top is not None
         values = top
         for layer in range(net.top - 1, 0, -1):
-            spread = temperature * self.config.variety * np.sqrt(self.variance[layer])
+            spread = temperature * self.config.variety
             predicted = net.fall(layer, net.activity(layer + 1, values)[0])
-            values = predicted + spread * rng.normal(size=predicted.shape)
-            values = values.astype(net.dtype)
+            if self.styles is not None and layer == net.top - 1:
+                errors = self.styles.imagine(labels, spread, rng)
+            else:
+                errors = spread * np.sqrt(self.variance[layer]) * rng.normal(size=predicted.shape)
+            values = (predicted + errors).astype(net.dtype)
         image = np.clip(net.fall(0, net.activity(1, values)[0]), 0, 1)
         for _ in range(self.config.rounds):
             seen = glimpses(len(image), self.n_pixels, 1.0, rng)
@@ -341,7 +355,8 @@ class PredictiveCortex:
         known: dict[str, NDArray[Any]] = {f"variance/{k}": v for k, v in enumerate(self.variance)}
         known["familiar"] = self.familiar
         known["seed"] = np.array([self.streams.seed], np.uint64)
-        return {**self.network.state, **known, **self.network.moments.state}
+        styles = {} if self.styles is None else self.styles.state
+        return {**self.network.state, **known, **styles, **self.network.moments.state}
 
     def _put_back(self, state: Mapping[str, NDArray[Any]]) -> None:
         for name, mine in self._learnt.items():

@@ -65,6 +65,7 @@ class Sleeper:
                 network,
                 covered=0.0,
                 variety=method.variety,
+                styles=method.styles,
                 dream_weight=method.dream_weight,
                 seed=self.streams.seed_for("cortex"),
             )  # fmt: skip

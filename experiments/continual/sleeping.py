@@ -59,7 +59,7 @@ class Sleeping(Method):
         Cells of the cortex's hidden layers.
     eta : float
         Its learning rate (Adam).
-    variety : float
+    variety, styles : float and int
         Of its dreams; see `PredictiveCortexConfig`.
     dream_weight : float
         How much a dream counts beside a lesson.
@@ -90,6 +90,7 @@ class Sleeping(Method):
     hidden: tuple[int, ...] = (256,)
     eta: float = 1e-3
     variety: float = 1.0
+    styles: int = 0
     dream_weight: float = 1.0
     night: NightConfig = NIGHT
     bedtime: Bedtime = "task"
