@@ -31,7 +31,7 @@ from neurosim.streams import Stream, StreamConfig
 
 RELEASED = Sleeping(
     night=replace(NIGHT, release=True, lessons_per_step=64, dreams_per_step=128),
-    eta=3e-3, dream_weight=2.0,
+    eta=3e-3, dream_weight=2.0, styles=16,
 )  # fmt: skip
 """After its nights the hippocampus is empty: what was learnt before must come of dreams."""
 
@@ -53,7 +53,9 @@ ARMS: Mapping[str, Sleeping] = MappingProxyType(
         "night": Sleeping(),
         "backprop": Sleeping(cortex="backprop"),
         "release and dreams": RELEASED,
-        "backprop, release and dreams": replace(RELEASED, cortex="backprop"),
+        "backprop release and dreams": replace(RELEASED, cortex="backprop"),
+        "release and plain dreams": replace(RELEASED, styles=0),
+        "backprop release and plain dreams": replace(RELEASED, cortex="backprop", styles=0),
         "NREM only": replace(RELEASED, night=replace(RELEASED.night, dreams_per_step=0)),
         "REM only": replace(RELEASED, first_only=True),
         "no sleep": Sleeping(bedtime="never"),
