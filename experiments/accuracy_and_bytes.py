@@ -185,7 +185,10 @@ def run(
 
 
 def plot(result: Result, axes: Axes) -> None:
-    """Draw accuracy over what is kept beside the answering network, and over all that is kept."""
+    """Draw accuracy over what is kept beside the network that answers, and over all that is kept.
+
+    Filled: no image is kept as it was.
+    """
     axes.set_axis_off()
     for left, name, said in (
         (0.0, "beside_kb", "kept beside the network"),
@@ -197,9 +200,7 @@ def plot(result: Result, axes: Axes) -> None:
         label(panel.xaxis, said, "kB")
         label(panel.yaxis, "accuracy after all tasks", "%")
         if name == "beside_kb":
-            panel.legend(
-                fontsize=6, loc=(0.03, 0.1), title="filled: no image kept", title_fontsize=6
-            )
+            panel.legend(fontsize=6, loc=(0.03, 0.1))
 
 
 def _draw(axes: Axes, rows: tuple[Row, ...], name: str) -> None:
