@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numba
@@ -170,6 +171,32 @@ class FeatureMaps:
     def state(self) -> dict[str, NDArray]:
         """Return the named arrays that make it up."""
         return {"fields": self.fields}
+
+    @property
+    def growth(self) -> dict[str, NDArray]:
+        """Return how far development has come: ``wins``, and images seen and fields born.
+
+        Nothing of it is needed any more when development is over.
+        """
+        return {"wins": self.wins, "seen_and_born": np.array([self.n_seen, self._born])}
+
+    def restore(self, state: Mapping[str, NDArray]) -> None:
+        """Take a saved state and growth back.
+
+        Raises
+        ------
+        InputError
+            When an array is missing or of another shape.
+        """
+        for name, own in {**self.state, **self.growth}.items():
+            if name not in state or np.shape(state[name]) != own.shape:
+                raise InputError.expected(
+                    "FeatureMaps", name, f"an array of shape {own.shape}",
+                    np.shape(state[name]) if name in state else None,
+                    "restore a state of the same configuration",
+                )  # fmt: skip
+        self.fields[...], self.wins[...] = state["fields"], state["wins"]
+        self.n_seen, self._born = (int(n) for n in state["seen_and_born"])
 
     def _check(self, images: FloatArray) -> FloatArray:
         rows, columns = self.image_shape

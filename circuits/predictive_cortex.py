@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from circuits.bidirectional import BidirectionalNetwork, Inferred, Precisions
 from circuits.image_items import UNKNOWN, Array, Mask, glimpses, read, written
 from circuits.predictive_cortex_config import PredictiveCortexConfig
+from circuits.style_cells import StyleCells
 from neurosim.contracts import Completion
 from neurosim.errors import InputError
 from neurosim.randomness import Streams
@@ -40,6 +42,8 @@ class PredictiveCortex:
         Running mean squares of the top-down errors, layer by layer, and last those of the top.
     familiar : (n_classes,) bool
         The classes it has been told of: only these are dreamt of.
+    styles : StyleCells or None
+        Of the layer below the top, if the configuration has any.
     """
 
     def __init__(self, config: PredictiveCortexConfig | None = None) -> None:
@@ -49,7 +53,13 @@ class PredictiveCortex:
         self.network = BidirectionalNetwork(self.config.network, rng)
         self.variance = [np.ones(n, self.network.dtype) for n in self.config.network.sizes]
         self.familiar = np.zeros(self.n_classes, dtype=np.bool_)
-        self._at_dusk: dict[str, Array] | None = None
+        self.styles = None
+        if self.config.styles:
+            self.styles = StyleCells(
+                self.n_classes, self.config.network.sizes[-2], self.config.styles,
+                self.config.memory / self.n_classes, self.streams.generator("styles"),
+            )  # fmt: skip
+        self._at_dusk: dict[str, NDArray[Any]] | None = None
 
     @property
     def n_pixels(self) -> int:
@@ -106,6 +116,8 @@ class PredictiveCortex:
         top, known = self._told(labels, len(images))
         inferred = self.credit(view, images, top, known)
         self._track(inferred, known)
+        if self.styles is not None and labels is not None:
+            self.styles.learn(inferred.top_down[self.network.top - 1], np.asarray(labels))
         self.network.learn(inferred, weight, pace)
         return float(inferred.energies[0])
 
@@ -171,10 +183,13 @@ class PredictiveCortex:
         assert top is not None
         values = top
         for layer in range(net.top - 1, 0, -1):
-            spread = temperature * self.config.variety * np.sqrt(self.variance[layer])
+            spread = temperature * self.config.variety
             predicted = net.fall(layer, net.activity(layer + 1, values)[0])
-            values = predicted + spread * rng.normal(size=predicted.shape)
-            values = values.astype(net.dtype)
+            if self.styles is not None and layer == net.top - 1:
+                errors = self.styles.imagine(labels, spread, rng)
+            else:
+                errors = spread * np.sqrt(self.variance[layer]) * rng.normal(size=predicted.shape)
+            values = (predicted + errors).astype(net.dtype)
         image = np.clip(net.fall(0, net.activity(1, values)[0]), 0, 1)
         for _ in range(self.config.rounds):
             seen = glimpses(len(image), self.n_pixels, 1.0, rng)
@@ -243,7 +258,7 @@ class PredictiveCortex:
 
     def grow(self, seed: int) -> None:
         """Keep the cortex of dusk; what the night learns is written beside it."""
-        self._at_dusk = {name: array.copy() for name, array in self.state.items()}
+        self._at_dusk = {name: array.copy() for name, array in self._learnt.items()}
         self.streams = Streams(seed)
 
     @property
@@ -271,12 +286,12 @@ class PredictiveCortex:
         if self._at_dusk is None:
             yield
             return
-        tonight = {name: array.copy() for name, array in self.state.items()}
-        self._restore(self._at_dusk)
+        tonight = {name: array.copy() for name, array in self._learnt.items()}
+        self._put_back(self._at_dusk)
         try:
             yield
         finally:
-            self._restore(tonight)
+            self._put_back(tonight)
 
     def drift(self, dreams: Sequence[Sequence[int]]) -> float:
         """Return the factor by which the perplexity of `dreams` has risen since dusk."""
@@ -294,15 +309,39 @@ class PredictiveCortex:
     def discard(self) -> None:
         """Forget what the night has written; the cortex is as it was at dusk."""
         if self._at_dusk is not None:
-            self._restore(self._at_dusk)
+            self._put_back(self._at_dusk)
         self._at_dusk = None
 
     @property
-    def state(self) -> dict[str, Array]:
-        """Return weights, biases, running variances and familiar classes by name."""
-        known = {f"variance/{k}": v for k, v in enumerate(self.variance)}
-        known["familiar"] = self.familiar
-        return {**self.network.state, **known, **self.network.moments.state}
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return weights, biases, moments, running variances and familiar classes by name.
+
+        With the seed of its views and, while a night goes on, the cortex of dusk under ``dusk/``.
+        """
+        dusk = {f"dusk/{name}": array for name, array in (self._at_dusk or {}).items()}
+        return {**self._learnt, **dusk}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take a saved state back, and go on bit for bit as the cortex would have that was saved.
+
+        Raises
+        ------
+        InputError
+            When an array is missing or of another shape.
+        """
+        own = self._learnt
+        if any(name.startswith("dusk/") for name in state):
+            own |= {f"dusk/{name}": array for name, array in self._learnt.items()}
+        for name, array in own.items():
+            if name not in state or np.shape(state[name]) != array.shape:
+                raise InputError.expected(
+                    self, name, f"an array of shape {array.shape}",
+                    np.shape(state[name]) if name in state else None,
+                    "restore a state of the same configuration",
+                )  # fmt: skip
+        self._put_back(state)
+        dusk = {name: np.array(state[name]) for name in own if name.startswith("dusk/")}
+        self._at_dusk = {name.removeprefix("dusk/"): array for name, array in dusk.items()} or None
 
     # Its parts
 
@@ -311,9 +350,18 @@ class PredictiveCortex:
         _, known = self._told(labels, n)
         self.familiar[np.asarray(labels)[known]] = True
 
-    def _restore(self, state: dict[str, Array]) -> None:
-        for name, mine in self.state.items():
+    @property
+    def _learnt(self) -> dict[str, NDArray[Any]]:
+        known: dict[str, NDArray[Any]] = {f"variance/{k}": v for k, v in enumerate(self.variance)}
+        known["familiar"] = self.familiar
+        known["seed"] = np.array([self.streams.seed], np.uint64)
+        styles = {} if self.styles is None else self.styles.state
+        return {**self.network.state, **known, **styles, **self.network.moments.state}
+
+    def _put_back(self, state: Mapping[str, NDArray[Any]]) -> None:
+        for name, mine in self._learnt.items():
             mine[...] = state[name]
+        self.streams = Streams(int(state["seed"][0]))
 
     def _told(self, labels: NDArray[np.integer] | None, n: int) -> tuple[Array | None, Mask | None]:
         if labels is None:

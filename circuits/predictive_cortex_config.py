@@ -30,6 +30,9 @@ class PredictiveCortexConfig:
     variety : float
         How far a dream's hidden values start from what the class predicts, in their usual
         deviations, at temperature 1. Below 1, since cells vary together and noise does not.
+    styles : int
+        Style cells of each class, by which hidden cells vary together in a dream; without any
+        they vary each by itself (see `StyleCells`).
     rounds : int
         Times a dream then covers a part of itself and completes it anew; each makes it smoother.
     dream_weight : float
@@ -47,6 +50,7 @@ class PredictiveCortexConfig:
     trust: float = 1.0
     guidance: float = 1.0
     variety: float = 0.3
+    styles: int = 0
     rounds: int = 0
     dream_weight: float = 1.0
     memory: float = 5000.0
@@ -55,10 +59,10 @@ class PredictiveCortexConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.covered <= 1:
             raise ConfigError.expected(self, "covered", "0 to 1", self.covered, "try 0.6")
-        if self.completion < 0 or self.rounds < 0:
+        if min(self.completion, self.rounds, self.styles) < 0:
             raise ConfigError.expected(
-                self, "completion", "0 or more, as rounds", (self.completion, self.rounds),
-                "leave them out",
+                self, "completion", "0 or more, as rounds and styles",
+                (self.completion, self.rounds, self.styles), "leave them out",
             )  # fmt: skip
         if self.network.sizes[-1] > WHITE + 1:
             raise ConfigError.expected(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -197,6 +197,26 @@ class SequenceCortex:
         """Return the weights by name, and those of an unfinished night."""
         grown = {} if self._tonight is None else {"tonight": self._tonight}
         return {"weights": self.weights, **grown}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Take a saved state back, and that of an unfinished night.
+
+        All that it draws follows from the seeds it is given, so that nothing else need be saved.
+
+        Raises
+        ------
+        InputError
+            When an array is missing or of another shape.
+        """
+        for name in ("weights", *(["tonight"] if "tonight" in state else [])):
+            if name not in state or np.shape(state[name]) != self.weights.shape:
+                raise InputError.expected(
+                    self, name, f"an array of shape {self.weights.shape}",
+                    np.shape(state[name]) if name in state else None,
+                    "restore a state of the same configuration",
+                )  # fmt: skip
+        self.weights[...] = state["weights"]
+        self._tonight = np.array(state["tonight"]) if "tonight" in state else None
 
     # Its parts
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from circuits.lamellar_readout import decode, ideal_sheets
+from experiments import pattern_audit
 from experiments.comparison import Measured, check_names, compare, key, record
 from experiments.continual.a_gem import AGEM
 from experiments.continual.der import DER
@@ -83,6 +84,7 @@ DIMS = {
     "accuracy": ("visit", "task"),
     "hindsight": ("visit", "task"),
     "gaps": ("visit",),
+    "cells": ("cell", "found"),
 }
 FAMILIES = ("ER", "DER", "GDumb", "1-NN", "prototypes", "fast")
 
@@ -120,7 +122,8 @@ class Config:
     probe : int
         Test images a task for what is measured within a task; 0 leaves it out.
     audit : int
-        Cells a lamella whose nearest training image is looked for; 0 for none.
+        Training images that are encoded, decoded and looked for among all, and with any all cells
+        of a fast memory; 0 for none. See `pattern_audit`.
     arms : tuple of str
         Of `ARMS`.
     seeds : tuple of int
@@ -246,7 +249,7 @@ def look_inside(
     learner : FastLearner
     stream : Stream
     audit : int
-        Cells a lamella to look at; 0 for none.
+        Wholes to look at; 0 for no audit.
     rng : numpy.random.Generator
         Chooses them.
     n : int
@@ -256,11 +259,8 @@ def look_inside(
     -------
     dict of str to ndarray
         ``ec_`` and ``dg_`` with ``sparsity``, ``within`` and ``between`` (mean overlap);
-        ``fewest_wins`` of a cell in use and ``single_cells``, those with one. With an audit:
-        ``nearest_image`` and ``nearest_image_least``, the distance of a cell's weights to the
-        nearest training image's part, mean and least, in units of the mean distance of a training
-        image's part to that of the nearest *other* image, and ``_exact``, how many are at 0;
-        ``nearest_decoded`` alike, of whole sheets that `lamellar_readout.decode` gives.
+        ``fewest_wins`` of a cell in use and ``single_cells``, those with one. With an audit, what
+        `nearest_images` finds.
     """
     batches = [stream.test(number) for number in range(len(stream.tasks))]
     x = np.concatenate([batch.x[:n] for batch in batches])
@@ -274,37 +274,33 @@ def look_inside(
         found |= {f"{place}_within": within, f"{place}_between": between}
     used = learner.lamellae.wins[learner.lamellae.wins > 0]
     found |= {"fewest_wins": float(used.min()), "single_cells": float((used == 1).sum())}
+    arrays = {name: np.array(value) for name, value in found.items()}
     if audit:
-        for name, (own, other) in nearest_images(learner, stream, audit, rng).items():
-            found |= {
-                f"nearest_{name}": float(own.mean() / other.mean()),
-                f"nearest_{name}_least": float(own.min() / other.mean()),
-                f"nearest_{name}_exact": float((own == 0).sum()),
-            }
-    return {name: np.array(value) for name, value in found.items()}
+        return {**arrays, **nearest_images(learner, stream, audit, rng)}
+    return arrays
 
 
 def nearest_images(
     learner: FastLearner, stream: Stream, n: int, rng: np.random.Generator
-) -> dict[str, tuple[FloatArray, FloatArray]]:
-    """Return how far what is kept is from the nearest training image, and images from each other.
+) -> Arrays:
+    """Audit all that a fast memory stores, and what it decodes to.
 
     Parameters
     ----------
     learner : FastLearner
     stream : Stream
     n : int
-        Cells a lamella, and as many images; and as many wholes.
+        Wholes, and images a lamella from which distances between images are measured.
     rng : numpy.random.Generator
         Chooses them.
 
     Returns
     -------
-    dict of str to tuple of (n,) float
-        "image": of `n` cells a lamella to the nearest part of an image, and of `n` images' parts to
-        that of the nearest other image [counts of a weight]. "decoded": of `n` training images
-        encoded and decoded again, to the nearest image's sheet (their own, or another), and of
-        those images to the nearest other.
+    dict of str to ndarray
+        Those of `pattern_audit.table`, and ``decoded_`` with ``verbatim``, ``told``, ``distance``
+        and ``distance_least``, of whole sheets: `n` training images encoded and decoded again, and
+        compared with the sheets of all (the nearest being their own or another), in units of the
+        mean distance of those images to the nearest other.
     """
     lamellae = learner.lamellae
     activity = np.concatenate(
@@ -314,40 +310,15 @@ def nearest_images(
             for batch in stream.batches(visit)
         ]
     )
-    cells, others = [], []
-    for lamella in range(lamellae.n_lamellae):
-        part = lamellae.squares.part(activity, lamella)
-        part = part[np.square(part).sum(axis=1) > 0]  # An empty part is no image.
-        wins = lamellae.wins[lamella].ravel()
-        weights = lamellae.weights[lamella].reshape(len(wins), -1).astype(np.float32)
-        some = rng.permutation(np.flatnonzero((wins > 0) & weights.any(axis=1)))[:n]
-        cells.append(nearest(weights[some], part))
-        others.append(nearest_other(part, rng.permutation(len(part))[:n]))
+    found = pattern_audit.table(lamellae, activity, rng, n)
     sheets = ideal_sheets(lamellae, activity).reshape(len(activity), -1)
     asked = rng.permutation(len(activity))[:n]
     codes = lamellae.encode(activity[asked])
     decoded = np.stack([decode(lamellae, code).ravel() for code in codes])
-    return {
-        "image": (np.concatenate(cells), np.concatenate(others)),
-        "decoded": (nearest(decoded, sheets), nearest_other(sheets, asked)),
-    }
-
-
-def nearest(asked: NDArray[np.float32], images: NDArray[np.float32]) -> FloatArray:
-    """Return the distance of each pattern to the nearest image, ``(n_asked,)``."""
-    return np.sqrt(_squares(asked, images).min(axis=1))
-
-
-def nearest_other(images: NDArray[np.float32], which: NDArray[np.int64]) -> FloatArray:
-    """Return the distance of some images to the nearest but themselves, ``(n_which,)``."""
-    square = _squares(images[which], images)
-    square[np.arange(len(which)), which] = np.inf
-    return np.sqrt(square.min(axis=1))
-
-
-def _squares(asked: NDArray[np.float32], images: NDArray[np.float32]) -> FloatArray:
-    square = np.square(images).sum(axis=1)[None] - 2 * asked @ images.T
-    return np.maximum(square + np.square(asked).sum(axis=1)[:, None], 0)
+    count = lamellae.config.strongest / lamellae.config.most
+    wholes = pattern_audit.audit(decoded, sheets, count)
+    unit = pattern_audit.nearest_other(sheets, asked).mean()
+    return found | pattern_audit.summary("decoded", wholes, float(unit))
 
 
 def run(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.continual.sleeping import Sleeper
+from circuits.entorhinal_sheet import WHITE
+from experiments import pattern_audit
+from experiments.sleeper import Sleeper
 from neurosim import continual_metrics as measures
 from neurosim.randomness import Streams
 from neurosim.streams import Stream
@@ -62,6 +64,46 @@ def look_inside(sleeper: Sleeper, stream: Stream, part: str, n: int) -> dict[str
             "nearest_least": float(near.min() / other.mean()),
             "verbatim": float((near == 0).sum()),
         }
+    return found
+
+
+def audit_inside(sleeper: Sleeper, stream: Stream, n: int) -> dict[str, NDArray[np.float64]]:
+    """Audit what a brain stores, what it replays and what it dreams; see `pattern_audit`.
+
+    Parameters
+    ----------
+    sleeper : Sleeper
+    stream : Stream
+        Which it has lived along.
+    n : int
+        Replays, and dreams of the cortex.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Those of `pattern_audit.table`; and ``replays`` and ``dreams (n, 3)``: of each the nearest
+        training image, the distance of their sheets and how many images share it, with what
+        `pattern_audit.summary` makes of them. A replay as strong as a memory of one image would
+        leave it: all bursts are looked at, not only those that teach.
+    """
+    rng = Streams(0).generator("audit")
+    gyrus = sleeper.hippocampus.gyrus
+    old = np.concatenate(
+        [sleeper.sheet.encode(b.x) for v in range(len(stream.visits)) for b in stream.batches(v)]
+    ).astype(np.float32)
+    activity = (old / np.float32(WHITE)).reshape(-1, *sleeper.sheet.shape)
+    found = pattern_audit.table(gyrus, activity, rng)
+    unit = pattern_audit.nearest_other(old, rng.permutation(len(old))[:n]).mean()
+    for name, drawn in (
+        ("replays", [r.items for r in sleeper.hippocampus.replay(n, rng, 0.2)]),
+        ("dreams", sleeper.cortex.dream(n, 0)),
+    ):
+        if not drawn:  # An emptied hippocampus, or a newborn cortex.
+            continue
+        sheets = np.array([list(items) for items in drawn], np.float32)[:, :-1]
+        each = pattern_audit.audit(sheets, old, pattern_audit.whole_count(gyrus))
+        found[name] = np.stack([each.nearest, each.distance, each.sharing], axis=1)
+        found |= pattern_audit.summary(name, each, float(unit))
     return found
 
 

@@ -17,8 +17,9 @@ from matplotlib.axes import Axes
 from circuits.lamellae_config import LamellaeConfig
 from circuits.lamellar_ca3 import LamellarCA3Config
 from experiments.comparison import Measured, check_names, compare, key, record
-from experiments.continual.sleeping import NIGHT, Sleeper, Sleeping
-from experiments.inside_a_sleeper import look_inside
+from experiments.continual.sleeping import NIGHT, Sleeping
+from experiments.inside_a_sleeper import audit_inside, look_inside
+from experiments.sleeper import Sleeper
 from neurosim.continual import live
 from neurosim.errors import ConfigError
 from neurosim.hdf5 import Arrays
@@ -30,12 +31,19 @@ from neurosim.streams import Stream, StreamConfig
 
 RELEASED = Sleeping(
     night=replace(NIGHT, release=True, lessons_per_step=64, dreams_per_step=128),
-    eta=3e-3, dream_weight=2.0,
+    eta=3e-3, dream_weight=2.0, styles=16,
 )  # fmt: skip
 """After its nights the hippocampus is empty: what was learnt before must come of dreams."""
 
 WINNERS = (1, 2, 6, 20, 60, 100)
 """Cells of a class, of 200, that a pattern turns."""
+
+DIMS = {
+    "accuracy": ("visit", "task"),
+    "cells": ("cell", "found"),
+    "replays": ("replay", "found"),
+    "dreams": ("dream", "found"),
+}
 
 SIZES = (40, 80, 160, 392, 786, 1600)
 """Of the hippocampus [kB]."""
@@ -45,7 +53,9 @@ ARMS: Mapping[str, Sleeping] = MappingProxyType(
         "night": Sleeping(),
         "backprop": Sleeping(cortex="backprop"),
         "release and dreams": RELEASED,
-        "backprop, release and dreams": replace(RELEASED, cortex="backprop"),
+        "backprop release and dreams": replace(RELEASED, cortex="backprop"),
+        "release and plain dreams": replace(RELEASED, styles=0),
+        "backprop release and plain dreams": replace(RELEASED, cortex="backprop", styles=0),
         "NREM only": replace(RELEASED, night=replace(RELEASED.night, dreams_per_step=0)),
         "REM only": replace(RELEASED, first_only=True),
         "no sleep": Sleeping(bedtime="never"),
@@ -97,6 +107,9 @@ class Config:
     inside : int
         Replays and images looked at for fidelity and separation, three a task or more; 0 leaves
         them out.
+    audit : int
+        Replays and dreams that are looked for among all training images, and with any all cells;
+        see `pattern_audit`. 0 for none.
     arms : tuple of str
         Of `ARMS`.
     seeds : tuple of int
@@ -110,6 +123,7 @@ class Config:
     steps: int = 300
     probe: int = 0
     inside: int = 500
+    audit: int = 0
     arms: tuple[str, ...] = tuple(ARMS)
     seeds: tuple[int, ...] = tuple(range(5))
     workers: int = 0
@@ -121,10 +135,14 @@ class Config:
             raise ConfigError.expected(
                 self, "share", "above 0, up to 1", self.share, "leave it out"
             )
-        if self.steps < 20 or self.probe < 0 or not (self.inside == 0 or self.inside >= 15):
+        if (
+            self.steps < 20
+            or min(self.probe, self.audit) < 0
+            or not (self.inside == 0 or self.inside >= 15)
+        ):
             raise ConfigError.expected(
-                self, "steps", "20 or more, probe 0 or more, inside 0, or 15 or more",
-                (self.steps, self.probe, self.inside), "leave them out",
+                self, "steps", "20 or more, probe and audit 0 or more, inside 0, or 15 or more",
+                (self.steps, self.probe, self.audit, self.inside), "leave them out",
             )  # fmt: skip
 
     def stream(self, seed: int) -> Stream:
@@ -147,7 +165,7 @@ class Config:
         night = replace(method.night, steps=steps // method.night.cycles)
         if method.bedtime == "samples":
             nights = int(arm.split()[0])
-            return replace(method, night=night, day=max(1, n_images // nights - 2))
+            return replace(method, night=night, day=max(1, n_images // nights))
         return replace(method, night=night)
 
 
@@ -210,7 +228,8 @@ def run_arm(config: Config, arm: str, seed: int) -> Arrays:
     }
     if config.inside:
         numbers |= look_inside(sleeper, stream, config.part, config.inside)
-    return {**found, **{k: np.array(v) for k, v in numbers.items()}, "accuracy": course.accuracy}
+    found |= {k: np.array(v) for k, v in numbers.items()} | {"accuracy": course.accuracy}
+    return found | (audit_inside(sleeper, stream, config.audit) if config.audit else {})
 
 
 def run(
@@ -235,7 +254,7 @@ def run(
     """
     result = Result(config, compare(run_arm, config, tick, shelf))
     if recorder is not None:
-        record(result.measured, recorder, {"accuracy": ("visit", "task")})
+        record(result.measured, recorder, DIMS)
     return result
 
 

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from typing import SupportsIndex
 
 import numpy as np
+from numpy.typing import NDArray
 
-from neurosim.errors import ConfigError
+from neurosim.errors import ConfigError, InputError
+
+_WORD = (1 << 64) - 1
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,58 @@ class Streams:
         digest = hashlib.sha256(json.dumps(address).encode()).digest()
         words = np.frombuffer(digest, dtype="<u4").tolist()
         return np.random.SeedSequence(self.seed, spawn_key=words)
+
+
+def generator_state(rng: np.random.Generator) -> NDArray[np.uint64]:
+    """Return where a PCG64 generator stands, as an array that can be saved with the others.
+
+    Returns
+    -------
+    (6,) uint64
+        Low and high word of the state and of the increment, and the half of a word that is left
+        over: whether there is one, and which.
+
+    Raises
+    ------
+    InputError
+        For another kind of generator.
+    """
+    _require_pcg64(rng)
+    now = rng.bit_generator.state
+    words = [now["state"][name] >> shift & _WORD for name in ("state", "inc") for shift in (0, 64)]
+    return np.array([*words, now["has_uint32"], now["uinteger"]], dtype=np.uint64)
+
+
+def restore_generator(rng: np.random.Generator, state: NDArray[np.uint64]) -> None:
+    """Let a PCG64 generator, and all who share it, go on from what `generator_state` returned.
+
+    Raises
+    ------
+    InputError
+        For another kind of generator, or an array that is no such state.
+    """
+    _require_pcg64(rng)
+    given = np.asarray(state)
+    if given.shape != (6,) or given.dtype != np.uint64:
+        raise InputError.expected(
+            "restore_generator", "state", "six numbers of 64 bits", (given.shape, given.dtype),
+            "pass what generator_state returned",
+        )  # fmt: skip
+    words = given.tolist()
+    rng.bit_generator.state = {
+        "bit_generator": "PCG64",
+        "state": {"state": words[0] | words[1] << 64, "inc": words[2] | words[3] << 64},
+        "has_uint32": words[4],
+        "uinteger": words[5],
+    }
+
+
+def _require_pcg64(rng: np.random.Generator) -> None:
+    if not isinstance(rng.bit_generator, np.random.PCG64):
+        raise InputError.expected(
+            "generator_state", "rng", "a generator of kind PCG64",
+            type(rng.bit_generator).__name__, "draw it from Streams, or numpy.random.default_rng",
+        )  # fmt: skip
 
 
 def _natural_number(attribute: str, value: SupportsIndex) -> int:

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-from circuits.bidirectional import BidirectionalConfig
 from circuits.entorhinal_sheet import EntorhinalSheet
-from circuits.feature_maps import FeatureMaps, FeatureMapsConfig
+from circuits.feature_maps import FeatureMapsConfig
 from circuits.lamellae_config import LamellaeConfig
 from circuits.lamellar_ca3 import LamellarCA3Config
 from circuits.lamellar_hippocampus import LamellarHippocampus, LamellarHippocampusConfig
-from circuits.night import Night
 from circuits.night_config import NightConfig
-from circuits.night_report import DawnReport
-from circuits.predictive_cortex import PredictiveCortex
-from circuits.predictive_cortex_config import PredictiveCortexConfig
-from experiments.backprop_cortex import BackpropCortex
 from experiments.continual.fast_memory import maps_for
 from experiments.replay_controls import RandomReplay, RawReplay
+from experiments.sleeper import Sleeper
 from neurosim.continual import ContinualLearner, Method, Shape
 from neurosim.errors import ConfigError
-from neurosim.optimisers import Optimiser
-from neurosim.randomness import Streams
-from neurosim.streams import Batch
 
-Array = NDArray[np.float32]
 Bedtime = Literal["task", "samples", "fatigue", "never"]
 Kind = Literal["predictive", "backprop"]
 Source = Literal["ca3", "random", "raw"]
@@ -69,7 +59,7 @@ class Sleeping(Method):
         Cells of the cortex's hidden layers.
     eta : float
         Its learning rate (Adam).
-    variety : float
+    variety, styles : float and int
         Of its dreams; see `PredictiveCortexConfig`.
     dream_weight : float
         How much a dream counts beside a lesson.
@@ -100,6 +90,7 @@ class Sleeping(Method):
     hidden: tuple[int, ...] = (256,)
     eta: float = 1e-3
     variety: float = 1.0
+    styles: int = 0
     dream_weight: float = 1.0
     night: NightConfig = NIGHT
     bedtime: Bedtime = "task"
@@ -168,141 +159,6 @@ class Sleeping(Method):
         while cells > 1 and _n_bytes(build(cells)) > room:
             cells -= 1
         return build(cells)
-
-
-class Sleeper:
-    """Maps, hippocampus and cortex at work, and asleep.
-
-    Parameters
-    ----------
-    method : Sleeping
-    shape : Shape
-    rng : numpy.random.Generator
-
-    Attributes
-    ----------
-    nights : int
-        Those that are over.
-    dawns : list of DawnReport
-    """
-
-    def __init__(self, method: Sleeping, shape: Shape, rng: np.random.Generator) -> None:
-        self.method, self.rng = method, rng
-        maps = FeatureMaps(method.maps(shape), shape.image_shape, rng)
-        extent, stride = (2, 1) if min(maps.grid) < 6 else (3, 2)
-        self.sheet = EntorhinalSheet(maps, extent, stride)
-        self.hippocampus = method.hippocampus(self.sheet, shape.n_outputs, extent, stride, rng)
-        self.streams = Streams(int(rng.integers(1 << 31)))
-        network = BidirectionalConfig(
-            (self.sheet.n_cells, *method.hidden, shape.n_outputs),
-            optimiser=Optimiser("adam", eta=method.eta),
-        )
-        cortex = BackpropCortex if method.cortex == "backprop" else PredictiveCortex
-        self.cortex = cortex(
-            PredictiveCortexConfig(
-                network,
-                covered=0.0,
-                variety=method.variety,
-                dream_weight=method.dream_weight,
-                seed=self.streams.seed_for("cortex"),
-            )  # fmt: skip
-        )
-        self.nights = 0
-        self.dawns: list[DawnReport] = []
-        self.tired = 0
-
-    # By day
-
-    def observe(self, batch: Batch) -> None:
-        """Develop, or write; and fall asleep when it is time."""
-        self.wake()
-        maps = self.sheet.maps
-        used = 0 if maps.mature else maps.develop(batch.x)
-        if used == len(batch.y):
-            return
-        fresh = self.hippocampus.experience(self.sheet.encode(batch.x[used:]), batch.y[used:])
-        self.tired += {"samples": len(batch.y), "fatigue": fresh}.get(self.method.bedtime, 0)
-        if self.tired >= self.method.day:
-            self.sleep()
-
-    def end_of_task(self, task: int) -> None:
-        """Sleep, where a night follows every task; leave no cell of a single image in any case."""
-        self.wake()
-        if self.method.bedtime == "task":
-            self.sleep()
-        else:
-            self.hippocampus.settle()
-
-    def predict(self, x: Array) -> Array:
-        """Return the cortex's scores; the hippocampus has no say."""
-        return self.cortex.scores(self._seen(x))
-
-    def remember(self, x: Array) -> Array:
-        """Return what the hippocampus alone would say, ``(n, n_outputs)``."""
-        return self.hippocampus.evidence(self.sheet.encode(x))
-
-    # By night
-
-    def sleep(self) -> None:
-        """Sleep a whole night."""
-        for _ in self.night():
-            pass
-
-    def night(self) -> Iterator[int]:
-        """Sleep a night, cycle by cycle; what is left of it when it is broken off ends in `wake`.
-
-        Yields
-        ------
-        int
-            The number of the cycle that is over.
-        """
-        self.tired = 0
-        self.hippocampus.settle()
-        if not self.hippocampus.gauge().n_items:
-            return
-        night = self._night()
-        if not self.cortex.growing:
-            self.cortex.network.moments.clear()
-        night.begin()
-        for number in range(1, self.method.night.cycles + 1):
-            night.cycle(number)
-            yield number
-        self.wake()
-
-    def wake(self) -> None:
-        """Let a night that was broken off end: at dawn what it has written is kept.
-
-        A stream that ends mid-night leaves a cortex that is growing; it answers with what it has
-        learnt so far, and whoever goes on with it first lets the night end.
-        """
-        if not self.cortex.growing:
-            return
-        self.dawns.append(self._night().dawn())
-        self.cortex.network.moments.clear()
-        self.nights += 1
-
-    @property
-    def state(self) -> Mapping[str, NDArray]:
-        """Return fields, hippocampus and cortex; an optimiser's moments only during a night."""
-        kept = {**self.sheet.maps.state, **self.hippocampus.state}
-        own = {f"memory/{name}": array for name, array in kept.items()}
-        for name, array in self.cortex.state.items():
-            momentary = name.startswith("moments/") or name == "n_steps"
-            if not momentary:
-                own[f"network/{name}"] = array
-            elif self.cortex.growing:
-                own[f"memory/{name}"] = array
-        return own
-
-    def _seen(self, x: Array) -> Array:
-        levels: Array = self.sheet.encode(x).astype(np.float32) / np.float32(255)
-        return levels
-
-    def _night(self) -> Night:
-        config = self.method.night
-        if self.method.first_only and self.nights:
-            config = replace(config, lessons_per_step=0)
-        return Night(self.hippocampus, self.cortex, config, self.streams, self.nights + 1)
 
 
 def _n_bytes(hippocampus: LamellarHippocampus) -> int:

@@ -203,6 +203,35 @@ def test_a_night_can_be_forgotten_or_kept(digits):
     assert not learner.growing and (learner.state["up/0"] != dusk["up/0"]).any()
 
 
+@pytest.mark.parametrize("cut", ["by day", "at night"])
+def test_a_restored_cortex_goes_on_bit_for_bit(digits, cut):
+    images, labels = digits[0]
+    lessons = [item(*pair) for pair in zip(images[:8], labels[:8], strict=True)]
+    whole, other = cortex(), cortex()
+    whole.study(images[:8], labels[:8])
+    whole.grow(5)
+    whole.learn(lessons, [1.0] * 8, [])
+    if cut == "by day":
+        whole.merge()
+    saved = {name: array.copy() for name, array in whole.state.items()}
+    assert any(name.startswith("dusk/") for name in saved) == (cut == "at night")
+    other.grow(7)  # What it was amid is over.
+    other.restore(saved)
+    assert other.growing == whole.growing == (cut == "at night")
+    seen = []
+    for each in (whole, other):
+        drift = each.drift(lessons)
+        each.learn(lessons, [1.0] * 8, each.dream(2, 0))  # The views are drawn from its seed.
+        seen.append((drift, each.state))
+        each.discard()
+    assert seen[0][0] == seen[1][0] and (seen[0][0] != 1) == (cut == "at night")
+    assert other.streams == whole.streams
+    for (name, array), mine in zip(seen[0][1].items(), seen[1][1].values(), strict=True):
+        np.testing.assert_array_equal(array, mine, err_msg=name)
+    with pytest.raises(InputError, match="variance/0: expected an array of shape"):
+        other.restore({n: a for n, a in saved.items() if n != "variance/0"})
+
+
 def test_it_learns_one_image_at_a_time_without_being_told(digits):
     learner, (images, _) = cortex(), digits[0]
     before = np.mean((learner.complete(images[:1], images[:1] < -1) - images[:1]) ** 2)

@@ -105,3 +105,25 @@ def test_at_no_temperature_it_dreams_of_what_is_most_likely():
     # The likeliest has 0.13, and 0.13 ** 1000 is 0 in double precision.
     cortex.weights[-1, 3], cortex.weights[-1, -1] = 0.2, 0.1
     assert cortex.dream(1, seed=0, temperature=0.0) == [(3,) * cortex.config.longest]
+
+
+def test_a_restored_cortex_goes_on_bit_for_bit_in_the_middle_of_a_night():
+    whole, other = trained(steps=20), trained(steps=3)
+    other.grow(0)
+    other.restore(whole.state)
+    assert not other.growing
+    whole.grow(1)
+    whole.learn([FORWARD], [1.0], [])
+    other.restore(whole.state)
+    assert other.growing
+    for each in (whole, other):
+        each.learn([FORWARD], [1.0], each.dream(3, 2))
+        each.merge()
+    np.testing.assert_array_equal(other.weights, whole.weights)
+    assert (whole.weights != trained(steps=20).weights).any()
+    other.restore(whole.state)
+    other.weights[0] += 1  # It has taken a copy.
+    assert (other.weights != whole.weights).any()
+    for state in ({}, {"weights": np.zeros((2, 2))}, {**whole.state, "tonight": np.zeros(3)}):
+        with pytest.raises(InputError, match="expected an array of shape"):
+            other.restore(state)

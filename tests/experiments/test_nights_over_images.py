@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 
 from circuits.bidirectional import BidirectionalConfig
+from circuits.lamellar_ca3 import LamellarCA3Config
 from circuits.predictive_cortex_config import PredictiveCortexConfig
 from experiments import nights_over_images
 from experiments.backprop_cortex import BackpropCortex
-from experiments.continual.sleeping import NIGHT, Sleeper, Sleeping
+from experiments.continual.sleeping import NIGHT, Sleeping
+from experiments.sleeper import CLOCK, Sleeper
 from neurosim import contracts
 from neurosim.continual import Shape, live
-from neurosim.errors import ConfigError
+from neurosim.errors import ConfigError, InputError
+from neurosim.hdf5 import pack_hdf5, unpack_hdf5
 from neurosim.optimisers import Optimiser
 from neurosim.randomness import Streams
 from neurosim.streams import Batch, Stream, StreamConfig
@@ -34,6 +37,11 @@ def images(n=30, seed=0, classes=(0, 1, 2, 3)):
     means = np.random.default_rng(9).random((4, 64)) < 0.4
     x = 0.7 * means[y] + 0.3 * rng.random((n, 64))
     return Batch(x.astype(np.float32), y, 0)
+
+
+def budgeted(sleeper):
+    names = [n for n in sleeper.state if n.startswith("memory/") and not n.startswith(CLOCK)]
+    return sum(sleeper.state[name].nbytes for name in names)
 
 
 # The cortices
@@ -106,11 +114,11 @@ def test_what_survives_the_day_is_synapses_and_no_image():
     for seed in range(4):
         sleeper.observe(images(seed=seed))
     sleeper.end_of_task(0)
-    assert sum(array.nbytes for array in sleeper.state.values()) == n_before
+    report = 6 * 8  # Of the dawn.
+    assert sum(array.nbytes for array in sleeper.state.values()) == n_before + report
     assert not any(name.startswith("memory/raw") for name in sleeper.state)
     assert not any("moments" in name for name in sleeper.state)
-    kept = {name: array for name, array in sleeper.state.items() if name.startswith("memory/")}
-    assert sum(array.nbytes for array in kept.values()) <= 20_000
+    assert budgeted(sleeper) <= 20_000
     raw = born(replay="raw")
     raw.observe(images())
     assert any("raw" in name for name in raw.state)
@@ -155,6 +163,58 @@ def test_raw_sheets_outlast_a_restart():
     assert len({r.items for r in said[0]}) > 3
 
 
+DREAMING = replace(TINY, cycles=2, release=True, lessons_per_step=8, dreams_per_step=8)
+
+
+@pytest.mark.parametrize("cut", ["young", "by day", "at night", "at dawn"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"night": DREAMING},
+        {"night": DREAMING, "cortex": "backprop", "styles": 2},
+        {"replay": "raw", "bedtime": "samples", "day": 25},
+        {"ca3": LamellarCA3Config(bits=1, deepest=3), "bedtime": "fatigue", "day": 200},
+    ],
+)
+def test_a_life_cut_in_two_is_the_life_in_one(settings, cut):
+    whole, first = born(**settings), born(**settings)
+    days = [images(3, 0), images(20, 1, (0, 1)), images(20, 2, (2, 3)), images(9, 3, (2, 3))]
+    n_before = 1 if cut == "young" else 2
+    for each in (whole, first):
+        for day in days[:n_before]:
+            each.observe(day)
+        if cut == "at night":
+            next(each.night())
+        elif cut == "at dawn":
+            each.sleep()
+    assert first.sheet.maps.mature == (cut != "young")  # The fields develop on four images.
+    assert first.cortex.growing == (cut == "at night")
+    saved = unpack_hdf5(pack_hdf5(dict(first.state), {}), "a test")[0]
+    second = born(seed=1, **settings)  # Another seed: nothing of its own may matter.
+    for name in ("up/0", "down/0"):
+        assert (second.cortex.state[name] != whole.cortex.state[name]).any()
+    second.restore(saved)
+    for each in (whole, second):
+        for day in days[n_before:]:
+            each.observe(day)
+        each.end_of_task(0)
+        each.sleep()
+    assert whole.nights > (cut != "young") and whole.dawns == second.dawns
+    assert whole.state.keys() == second.state.keys()
+    for name, array in whole.state.items():
+        np.testing.assert_array_equal(array, second.state[name], err_msg=name)
+
+
+def test_what_is_no_state_of_this_brain_is_refused():
+    sleeper, state = born(), dict(born().state)
+    with pytest.raises(InputError, match="clock/generator.*restore a state of the same"):
+        sleeper.restore({n: a for n, a in state.items() if n != f"{CLOCK}generator"})
+    with pytest.raises(InputError, match=r"fields: expected an array of shape \(4, 9\)"):
+        sleeper.restore(state | {"memory/fields": np.zeros((3, 9), np.float32)})
+    with pytest.raises(InputError, match="up/0"):
+        sleeper.restore({n: a for n, a in state.items() if n != "network/up/0"})
+
+
 def test_an_untouched_sleeper_has_nothing_to_dream_of():
     sleeper = born()
     sleeper.sleep()
@@ -168,6 +228,18 @@ def test_it_goes_to_bed_when_it_is_time(bedtime, day, nights):
         sleeper.observe(images(10, seed))
     sleeper.end_of_task(0)
     assert sleeper.nights == nights
+
+
+@pytest.mark.parametrize("batch", [1, 3, 10])
+@pytest.mark.parametrize("nights", [1, 3])
+def test_nights_are_as_many_as_are_asked_for_whatever_the_batch(batch, nights):
+    n = 40
+    sleeper = born(bedtime="samples", day=n // nights, night=replace(TINY, steps=1))
+    x, y, _ = images(n)
+    for start in range(0, n, batch):  # The fields develop on the first four images.
+        sleeper.observe(Batch(x[start : start + batch], y[start : start + batch], 0))
+    sleeper.end_of_task(0)
+    assert sleeper.nights == nights and sleeper.tired < sleeper.method.day
 
 
 def test_it_tires_of_what_is_new_and_not_of_what_it_knows():
@@ -202,8 +274,7 @@ def test_what_the_cortex_has_learnt_is_released_or_kept_as_the_night_says():
 def test_a_budget_is_kept_to_and_one_too_small_says_the_least():
     for budget in (6_000, 20_000, 70_000):
         sleeper = born(budget=budget)
-        size = sum(a.nbytes for n, a in sleeper.state.items() if n.startswith("memory/"))
-        assert 0.6 * budget < size <= budget
+        assert 0.6 * budget < budgeted(sleeper) <= budget
     with pytest.raises(ConfigError, match=r"(\d+) bytes or more, a cell a class") as raised:
         born(budget=100)
     least = int(str(raised.value).split("expected ")[1].split()[0])
@@ -262,7 +333,7 @@ def test_a_figure_has_a_panel_for_each_kind_of_arm():
 
 def test_the_nights_of_an_arm_are_spread_over_its_stream():
     config = nights_over_images.Config(steps=100)
-    assert config.method("20 nights", 1000).day == 48
+    assert config.method("20 nights", 1000).day == 50
     assert config.method("20 nights", 1000).night.steps == 25
     assert config.method("1 night", 1000).night.steps == 500
     assert config.method("5 cycles", 1000).night.steps == 20

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from neurosim.errors import ConfigError
-from neurosim.randomness import Streams
+from neurosim.errors import ConfigError, InputError
+from neurosim.randomness import Streams, generator_state, restore_generator
 
 
 def draw(streams, *address):
@@ -86,3 +86,26 @@ def test_seeds_for_others_fill_63_bits_and_no_more():
     assert len(set(seeds)) == 200
     assert 2**62 < max(seeds) < 2**63
     assert min(seeds) >= 0
+
+
+@pytest.mark.parametrize("odd", [False, True])
+def test_a_restored_generator_goes_on_where_the_saved_one_stood(odd):
+    rng, other = np.random.default_rng(3), np.random.default_rng(4)
+    rng.random(5)
+    if odd:  # Half of a 64-bit word is left over for the next 32-bit number.
+        rng.integers(10, size=3, dtype=np.uint32)
+    assert rng.bit_generator.state["has_uint32"] == odd
+    saved = generator_state(rng)
+    restore_generator(other, saved)
+    assert other.bit_generator.state == rng.bit_generator.state
+    draws = [each.integers(1 << 30, size=9, dtype=np.uint32) for each in (rng, other)]
+    assert np.array_equal(*draws)
+    assert (generator_state(rng) != saved).any()
+
+
+def test_what_is_no_state_of_a_generator_is_refused():
+    with pytest.raises(InputError, match="kind PCG64"):
+        generator_state(np.random.Generator(np.random.Philox(0)))
+    for state in (np.zeros(5, np.uint64), np.zeros(6)):
+        with pytest.raises(InputError, match="six numbers of 64 bits"):
+            restore_generator(np.random.default_rng(0), state)

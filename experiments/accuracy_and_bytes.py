@@ -1,0 +1,233 @@
+"""Accuracy against bytes for every method that was measured, drawn from the committed tables.
+
+Nothing is run: the numbers are those of the tables in docs/results, as data/accuracy_and_bytes.json
+holds them, so that methods measured on different days stand on one figure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experiments.comparison import check_names
+from neurosim.errors import CorruptFileError
+from neurosim.plotting import label
+from neurosim.recorder import Recorder
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+DATA = Path(__file__).parents[1] / "data" / "accuracy_and_bytes.json"
+
+COLOURS: Mapping[str, str] = MappingProxyType(
+    {
+        "fast memory": "#332288",
+        "cortex after sleep": "#117733",
+        "cortex after sleep, backpropagation": "#ddaa33",
+        "cortex after sleep, released": "#aa4499",
+        "cortex after sleep, a tenth of the images": "#88ccee",
+        "class-gated prototypes": "#44aa99",
+        "ER": "#cc6677",
+        "DER++": "#882255",
+        "GDumb": "#999933",
+        "1-NN": "#888888",
+    }
+)
+
+FAR = 5000.0
+"""From where on there is no room to the right [kB]."""
+
+expected = {
+    "best_mnist": (98.0, "this project's bar for the fast memory on Split-MNIST in 1.1 MB [%]"),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is drawn.
+
+    Parameters
+    ----------
+    dataset : str
+        "mnist" or "fashion".
+    """
+
+    dataset: str = "mnist"
+
+    def __post_init__(self) -> None:
+        check_names(self, "dataset", (self.dataset,), ("mnist", "fashion"))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table.
+
+    Parameters
+    ----------
+    dataset, method : str
+    family : str
+        Rows of one family differ in their bytes, and are joined; "" for a method by itself.
+    seeds : int
+    accuracy : float [%]
+        After all tasks, on the test images.
+    low, high : float [%]
+        95 % interval over seeds; NaN of one or two.
+    beside_kb, network_kb : float [kB]
+        Kept beside the network that answers, and that network.
+    raw_images : bool
+        Whether some of what is kept are images as they were.
+    """
+
+    dataset: str
+    method: str
+    family: str
+    seeds: int
+    accuracy: float
+    low: float
+    high: float
+    beside_kb: float
+    network_kb: float
+    raw_images: bool
+
+    @property
+    def all_kb(self) -> float:
+        """All that is kept."""
+        return self.beside_kb + self.network_kb
+
+
+@dataclass(frozen=True)
+class Result:
+    """The rows of a set.
+
+    Parameters
+    ----------
+    config : Config
+    rows : tuple of Row
+    """
+
+    config: Config
+    rows: tuple[Row, ...]
+
+    def metrics(self) -> dict[str, float]:
+        """Return the flat numbers: how many methods, the best, and who beats ER at its bytes."""
+        replayed = [row for row in self.rows if row.family == "ER"]
+        found = {
+            "n_rows": float(len(self.rows)),
+            f"best_{self.config.dataset}": max(row.accuracy for row in self.rows),
+        }
+        for er in replayed:
+            rest = [r for r in self.rows if r.all_kb <= er.all_kb and not r.raw_images]
+            if rest:
+                above = max(r.accuracy for r in rest) - er.accuracy
+                found[f"above_er_in_{er.all_kb:.0f}_kb"] = above
+        return found
+
+
+def read_rows(path: Path = DATA) -> tuple[Row, ...]:
+    """Return the rows of a file.
+
+    Raises
+    ------
+    CorruptFileError
+        When a row lacks what a row has.
+    """
+    rows = []
+    for number, each in enumerate(json.loads(path.read_text("utf-8"))["rows"]):
+        low, high = each.get("interval", (float("nan"),) * 2)
+        try:
+            rows.append(
+                Row(
+                    each["dataset"], each["method"], each["family"], each["seeds"],
+                    each["accuracy"], low, high, each["beside_kb"], each["network_kb"],
+                    each["raw_images"],
+                )
+            )  # fmt: skip
+        except KeyError as missing:
+            raise CorruptFileError(
+                f"{path.name}: expected {missing} in row {number}; take the file from the checkout"
+            ) from missing
+    return tuple(rows)
+
+
+def run(
+    config: Config,
+    rng: np.random.Generator | None = None,
+    recorder: Recorder | None = None,
+    tick: Callable[[], object] = lambda: None,
+    shelf: Path | None = None,
+) -> Result:
+    """Read the rows of a set.
+
+    Parameters
+    ----------
+    config : Config
+    rng : numpy.random.Generator, optional
+        Not used: nothing is drawn by chance.
+    recorder : Recorder, optional
+    tick : callable
+        Called once.
+    shelf : Path, optional
+        Not used: nothing takes long.
+    """
+    result = Result(config, tuple(r for r in read_rows() if r.dataset == config.dataset))
+    if recorder is not None:
+        for name, unit in (("accuracy", "%"), ("low", "%"), ("high", "%"), ("all_kb", "kB")):
+            values = np.array([getattr(row, name) for row in result.rows])
+            recorder.store(name, values, unit, ("row",))
+    tick()
+    return result
+
+
+def plot(result: Result, axes: Axes) -> None:
+    """Draw accuracy over what is kept beside the network that answers, and over all that is kept.
+
+    Filled: no image is kept as it was.
+    """
+    axes.set_axis_off()
+    for left, name, said in (
+        (0.0, "beside_kb", "kept beside the network"),
+        (0.58, "all_kb", "kept, the network too"),
+    ):
+        panel = axes.inset_axes((left, 0.05, 0.46, 0.95))
+        _draw(panel, result.rows, name)
+        panel.set_xscale("log")
+        label(panel.xaxis, said, "kB")
+        label(panel.yaxis, "accuracy after all tasks", "%")
+        if name == "beside_kb":
+            panel.legend(fontsize=6, loc=(0.03, 0.1))
+
+
+def _draw(axes: Axes, rows: tuple[Row, ...], name: str) -> None:
+    for family, colour in COLOURS.items():
+        own = sorted((r for r in rows if r.family == family), key=lambda r: getattr(r, name))
+        if not own:
+            continue
+        x, y = ([getattr(r, which) for r in own] for which in (name, "accuracy"))
+        below, above = [r.accuracy - r.low for r in own], [r.high - r.accuracy for r in own]
+        axes.errorbar(
+            x, y, np.nan_to_num([below, above]), fmt="o-", color=colour, label=family,
+            markersize=4, capsize=2, zorder=2 if len(own) > 1 else 3,
+            markerfacecolor="white" if own[0].raw_images else colour,
+        )  # fmt: skip
+    alone = sorted((r for r in rows if not r.family), key=lambda r: r.accuracy)
+    for number, row in enumerate(alone):
+        x = getattr(row, name)
+        if not x:  # Nothing beside the network: there is no place on a logarithmic axis.
+            axes.axhline(row.accuracy, color="0.7", linewidth=0.7, linestyle=":")
+            axes.annotate(
+                row.method, (0.01 + 0.2 * (number % 2), row.accuracy), fontsize=6,
+                xycoords=("axes fraction", "data"), va="bottom",
+            )  # fmt: skip
+            continue
+        axes.plot(x, row.accuracy, "x", color="black", markersize=4)
+        right = x < FAR  # Names of what is far out stand to the left of it.
+        axes.annotate(
+            row.method, (x, row.accuracy), fontsize=6, ha="left" if right else "right",
+            xytext=(4 if right else -4, 3 if number % 2 else -8), textcoords="offset points",
+        )  # fmt: skip

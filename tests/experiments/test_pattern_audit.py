@@ -1,0 +1,108 @@
+"""The audit finds a pattern that is one image's, and lets pass what many images share."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from circuits.lamellae import Lamellae
+from circuits.lamellae_config import LamellaeConfig
+from experiments import pattern_audit
+from experiments.continual.sleeping import NIGHT, Sleeping
+from experiments.inside_a_sleeper import audit_inside
+from neurosim.continual import live
+from neurosim.streams import Stream, StreamConfig
+
+SHEET = (4, 4, 3)
+CONFIG = LamellaeConfig(n_classes=2, cells=6, extent=2, stride=2)
+
+
+def learnt(n=200, seed=0, config=CONFIG):
+    """Return lamellae that have seen `n` sheets, and the sheets."""
+    rng = np.random.default_rng(seed)
+    lamellae = Lamellae(config, SHEET, rng)
+    activity = (rng.random((n, *SHEET)) * (rng.random((n, *SHEET)) < 0.5)).astype(np.float32)
+    lamellae.observe(activity, rng.integers(2, size=n))
+    return lamellae, activity
+
+
+def look(lamellae, activity):
+    return pattern_audit.table(lamellae, activity, np.random.default_rng(0), 20)
+
+
+def test_nearest_distance_and_sharing_are_those_of_comparing_one_by_one(monkeypatch):
+    monkeypatch.setattr(pattern_audit, "BLOCK", 7)
+    rng = np.random.default_rng(0)
+    images = rng.integers(4, size=(50, 3)).astype(np.float32)
+    patterns = np.concatenate([images[[3, 9]] + np.float32(0.6), images[[11]], 9 + images[:1]])
+    found = pattern_audit.audit(patterns, images)
+    gaps = np.abs(patterns[:, None] - images[None])
+    np.testing.assert_array_equal(found.sharing, (gaps < 1).all(axis=2).sum(axis=1))
+    exact = np.sqrt(np.square(gaps).sum(axis=2))
+    np.testing.assert_allclose(found.distance, exact.min(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(exact[np.arange(4), found.nearest], found.distance, rtol=1e-6)
+    assert found.sharing[2] >= 1 and found.distance[2] == 0 and not found.verbatim[3]
+    which = np.array([0, 13, 49])
+    own = np.square(images[which][:, None] - images[None]).sum(axis=2)
+    own[np.arange(3), which] = np.inf
+    np.testing.assert_allclose(
+        pattern_audit.nearest_other(images, which), np.sqrt(own.min(axis=1)), rtol=1e-6
+    )
+
+
+def test_what_one_exposure_writes_is_found_though_chance_has_rounded_it():
+    lamellae, activity = learnt(n=6)  # A cell for each: nothing was averaged.
+    found = look(lamellae, activity)
+    used = found["cells"][np.isfinite(found["cells"][:, 0])]
+    assert len(used) > 12 and (used[:, 0] == 1).all() and found["cells_single"] == len(used)
+    assert found["cells_told"] == found["cells_verbatim"] == len(used)
+    # Hardly any is at distance 0: to look for that would have found no copy.
+    assert (used[:, 2] > 0).mean() > 0.9
+
+
+def test_a_planted_copy_of_one_image_is_found_among_cells_of_many():
+    lamellae, activity = learnt()
+    clean = look(lamellae, activity)
+    assert clean["cells_told"] == clean["cells_single"] == 0 and clean["cells_fewest_wins"] > 5
+    part = lamellae.squares.part(activity, 2)[77]
+    lamellae.weights[2, 1, 4] = np.floor(part + np.random.default_rng(1).random(part.shape))
+    found = look(lamellae, activity)
+    assert found["cells_told"] == found["cells_verbatim"] == 1 == found["cells_least_shared"]
+    row = found["cells"].reshape(*lamellae.wins.shape, 4)[2, 1, 4]
+    assert row[1] == 77 and row[3] == 1 and row[0] == lamellae.wins[2, 1, 4] > 1
+    assert found["cells_distance_least"] < 0.5 * clean["cells_distance_least"]
+
+
+def test_a_corner_that_many_images_share_tells_none_of_them():
+    lamellae, activity = learnt()
+    corner = np.zeros((2, 2, 3), np.float32)
+    corner[0, 0, 1] = 0.1
+    activity[20:60, :2, :2] = corner  # Forty images have the same faint stroke there.
+    lamellae.weights[0, 0, 3] = np.rint(lamellae.squares.part(activity, 0)[20])
+    found = look(lamellae, activity)
+    assert found["cells_verbatim"] == 1 and found["cells_told"] == 0
+    assert found["cells_least_shared"] == 40
+
+
+def test_an_empty_memory_holds_nothing_to_audit():
+    lamellae = Lamellae(CONFIG, SHEET, np.random.default_rng(0))
+    found = look(lamellae, learnt(20)[1])
+    assert set(found) == {"cells"} and np.isnan(found["cells"]).all()
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("replay", ["ca3", "raw"])
+def test_raw_sheets_that_are_replayed_are_found_and_what_ca3_brings_back_is_none(replay):
+    stream = Stream(StreamConfig("digits", n_tasks=1), 0)
+    night = replace(NIGHT, steps=20)
+    method = Sleeping(budget=100_000, replay=replay, hidden=(16,), night=night)
+    sleeper = live(stream, method, np.random.default_rng(0), probe=0).learner
+    found = audit_inside(sleeper, stream, 60)
+    assert found["replays"].shape == found["dreams"].shape == (60, 3)
+    assert found["cells_single"] == 0 and found["cells_fewest_wins"] >= 2
+    if replay == "raw":
+        assert found["replays_verbatim"] == 60 and found["replays_told"] > 50
+        assert found["replays_distance"] == 0
+    else:
+        assert found["replays_told"] == found["dreams_told"] == 0
+        assert found["replays_distance_least"] > 0.1
