@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from experiments import peers
+from experiments.comparison import check_names
+from neurosim.errors import ConfigError
 from neurosim.ledger import counting
 from neurosim.network import Network, NetworkConfig
 from neurosim.optimisers import Optimiser
@@ -71,6 +73,22 @@ class Config:
     scale_depths: tuple[int, ...] = (2, 3, 5, 8, 12, 20)
     scale_batch: int = 64
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be measured before anything is."""
+        for name in (
+            "widths", "batches", "n_steps", "repeats", "scale_widths", "scale_depths",
+            "scale_batch",
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if min(value if isinstance(value, tuple) else (value,), default=1) < 1:
+                raise ConfigError.expected(self, name, "1 or more", value, "leave it out")
+        if self.seed < 0:
+            raise ConfigError.expected(self, "seed", "0 or more", self.seed, "take 0")
+        check_names(self, "against", self.against, tuple(peers.known()))
+        Optimiser(eta=self.eta)
+        Inference(self.n_steps, self.step)
+        NetworkConfig((N_IN, N_OUT), self.activation, self.loss)  # type: ignore[arg-type]
 
 
 class Task:
