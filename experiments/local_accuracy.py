@@ -231,6 +231,11 @@ def images(config: Config) -> Split:
     y, y_test = (each.astype(np.intp) for each in (loaded.train_labels, loaded.test_labels))
     if config.n_validation:
         cut = len(x) - config.n_validation
+        if cut < 1:
+            raise ConfigError.expected(
+                config, "n_validation", f"less than {len(x)} images", config.n_validation,
+                "leave some to learn",
+            )  # fmt: skip
         x, x_test, y, y_test = x[:cut], x[cut:], y[:cut], y[cut:]
     if config.n_train > len(x) or not len(x):
         raise ConfigError.expected(

@@ -342,9 +342,18 @@ def check_inputs(network: Network, x: ArrayLike) -> Array:
     Raises
     ------
     InputError
-        For another shape, an empty batch, or a value that is not finite (says where).
+        For what are no numbers, another shape, an empty batch, or a value that is not finite (says
+        where).
     """
-    values = np.ascontiguousarray(x, dtype=network.dtype)
+    try:
+        with np.errstate(over="ignore"):  # What float32 cannot hold is named below.
+            values = np.ascontiguousarray(x, dtype=network.dtype)
+    except (TypeError, ValueError):
+        n_in = network.config.sizes[0]
+        raise InputError.expected(
+            network, "inputs", f"(n_samples, {n_in}) numbers", type(x).__name__ + " of others",
+            "make all rows equally long, and numbers of words",
+        ) from None  # fmt: skip
     if values.ndim == 1:
         values = values[None, :]
     n_in = network.config.sizes[0]

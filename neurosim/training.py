@@ -61,18 +61,24 @@ def train(
     ------
     InputError
         As `check_inputs` and `check_targets`.
+    ConfigError
+        For a batch below 1.
     NumericalError
         When the run diverges.
     """
+    if batch < 1:
+        raise ConfigError.expected("train", "batch", "1 or more samples", batch, "write 64")
     inputs = check_inputs(network, x)
     targets = check_targets(network, y, len(inputs))
     n_batches = -(-len(inputs) // batch)
     for epoch in range(n_epochs):
         total = 0.0
-        for k, chosen in enumerate(batches(len(inputs), batch, rng)):
-            rate = schedule((epoch * n_batches + k) / (n_epochs * n_batches))
-            report = learner.step(network, memory, inputs[chosen], targets[chosen], rate)
-            total += report.loss * report.n_samples
+        # A run that diverges says so itself, in one sentence.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            for k, chosen in enumerate(batches(len(inputs), batch, rng)):
+                rate = schedule((epoch * n_batches + k) / (n_epochs * n_batches))
+                report = learner.step(network, memory, inputs[chosen], targets[chosen], rate)
+                total += report.loss * report.n_samples
         for array in network.parameters:
             if not np.isfinite(array).all():
                 raise diverged(learner, network, memory, total / len(inputs))

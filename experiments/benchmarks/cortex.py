@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from experiments import peers
-from neurosim.errors import check_counts
+from experiments.comparison import check_names
+from neurosim.errors import ConfigError, check_counts
 from neurosim.ledger import counting
 from neurosim.network import Network, NetworkConfig
 from neurosim.optimisers import Optimiser
@@ -74,8 +75,15 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        """Refuse what cannot be measured before anything is."""
         check_counts(self, "widths", "batches", "n_steps", "repeats")
         check_counts(self, "scale_widths", "scale_depths", "scale_batch")
+        if self.seed < 0:
+            raise ConfigError.expected(self, "seed", "0 or more", self.seed, "take 0")
+        check_names(self, "against", self.against, tuple(peers.known()))
+        Optimiser(eta=self.eta)
+        Inference(self.n_steps, self.step)
+        NetworkConfig((N_IN, N_OUT), self.activation, self.loss)  # type: ignore[arg-type]
 
 
 class Task:

@@ -88,7 +88,7 @@ def configured(arguments: Namespace) -> Any:
 
     if arguments.seeds < 1:
         raise ConfigError(f"--seeds: expected 1 or more, got {arguments.seeds}; try 5")
-    learners = () if arguments.learners == "all" else _names(arguments.learners)
+    learners = () if arguments.learners == "all" else _names("learners", arguments.learners)
     return Config(
         learners=learners,
         tasks=_tasks(arguments.tasks, arguments.settings),
@@ -106,7 +106,7 @@ def _tasks(words: str, settings: Sequence[str]) -> dict[str, Any]:
     from neurosim.task import Task
 
     known = members("experiments.tasks", Task)
-    names = tuple(known) if words == "all" else _names(words)
+    names = tuple(known) if words == "all" else _names("tasks", words)
     tasks = {
         kind.__module__.rpartition(".")[2]: kind()
         for kind in (member("experiments.tasks", Task, name) for name in names)
@@ -124,6 +124,12 @@ def _tasks(words: str, settings: Sequence[str]) -> dict[str, Any]:
     return tasks
 
 
-def _names(words: str) -> tuple[str, ...]:
-    """Return names apart by commas; an empty one stays, to be refused as any unknown name."""
-    return tuple(word.strip() for word in words.split(","))
+def _names(option: str, words: str) -> tuple[str, ...]:
+    from neurosim.errors import ConfigError
+
+    names = tuple(word.strip() for word in words.split(",") if word.strip())
+    if not names:
+        raise ConfigError.expected(
+            "compare", option, "one or more names, apart by commas", words, "leave it out"
+        )
+    return names

@@ -198,6 +198,14 @@ def winners(path: Path | None = None) -> dict[str, dict[str, Any]]:
         raise CorruptFileError(
             f"{path}: expected winners of neurosim compare --search, got another file; check it"
         )
+    for task, rows in found["winners"].items():
+        whole = isinstance(rows, dict)
+        for learner, row in rows.items() if whole else (("", None),):
+            if not (isinstance(row, dict) and isinstance(row.get("settings"), dict)):
+                place = ".".join(("winners", task, *filter(None, (learner,))))
+                raise CorruptFileError(
+                    f"{path}: expected settings by learner in {place}, got others; search anew"
+                )
     return dict(found["winners"])
 
 

@@ -123,7 +123,19 @@ def _changed(owner: Any, path: str, value: object) -> Any:
         mend = f"did you mean '{near}'?" if near else f"choose one of {', '.join(known)}"
         raise ConfigError.expected(owner, name, "a field", path, mend)
     old = getattr(owner, name)
+    if not rest and not _alike(old, value):
+        mend = f"write one such as {old!r}"
+        raise ConfigError.expected(
+            owner, name, f"a value of type {type(old).__name__}", value, mend
+        )
     return replace(owner, **{name: _changed(old, rest, value) if rest else value})
+
+
+def _alike(old: object, value: object) -> bool:
+    """Return whether a value read from a file can stand in the place of another."""
+    if isinstance(old, float) and not isinstance(value, bool):
+        return isinstance(value, float | int)
+    return old is None or type(value) is type(old)
 
 
 def run_trial(*job: Any) -> Trial:

@@ -84,3 +84,25 @@ def test_fewer_steps_come_as_far_down():
         for inference in (task.inference, less)
     ]
     assert less.n_steps < task.inference.n_steps and ends[1] <= ends[0]
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("batches=1,0", "Config.batches: expected 1 or more, got (1, 0)"),
+        ("widths=-5", "Config.widths: expected 1 or more"),
+        ("scale_batch=0", "Config.scale_batch: expected 1 or more"),
+        ("repeats=0", "Config.repeats: expected 1 or more"),
+        ("n_steps=0", "Config.n_steps: expected 1 or more"),
+        ("seed=-1", "Config.seed: expected 0 or more"),
+        ("against=pxc", "did you mean pcx"),
+        ("eta=0", "Optimiser.eta: expected a learning rate above 0"),
+        ("step=-1", "Inference.step: expected a number above 0"),
+        ("activation=rel", "did you mean 'relu'?"),
+        ("loss=ms", "did you mean 'mse'?"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_anything_is(capsys, setting, expected):
+    assert main(["bench", "cortex", setting]) == 2
+    told = capsys.readouterr()
+    assert expected in told.err and told.err.count("\n") == 1 and not told.out

@@ -175,12 +175,38 @@ def test_a_search_writes_winners_that_the_next_comparison_uses(tmp_path, capsys)
         (("digitss.passes=2",), "backprop", "did you mean 'digits'?"),
         (("--seeds", "0"), "backprop", "--seeds: expected 1 or more"),
         (("--winners", "nowhere.json"), "backprop", "nowhere.json"),
+        ((), "", "compare.learners: expected one or more names"),
+        (("--tasks", ","), "backprop", "compare.tasks: expected one or more names"),
     ],
 )
 def test_mistakes_get_one_sentence(tmp_path, capsys, words, learners, expected):
     assert command(*words, out=tmp_path, learners=learners) == 2
     text = capsys.readouterr().err
     assert expected in text and text.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"digits": 3}', "expected settings by learner in winners.digits, got others"),
+        ('{"digits": {"backprop": {}}}', "in winners.digits.backprop, got others; search anew"),
+        ('{"digits": {"backprop": {"settings": 3}}}', "in winners.digits.backprop, got others"),
+        (
+            '{"digits": {"backprop": {"settings": {"optimiser.eta": "fast"}}}}',
+            "Optimiser.eta: expected a value of type float, got 'fast'; write one such as 0.1",
+        ),
+        (
+            '{"digits": {"backprop": {"settings": {"optimiser.eta": -1}}}}',
+            "Optimiser.eta: expected a learning rate above 0, got -1",
+        ),
+    ],
+)
+def test_winners_that_cannot_be_get_one_sentence(tmp_path, capsys, text, expected):
+    chosen = tmp_path / "w.json"
+    chosen.write_text(f'{{"winners": {text}}}')
+    assert command("--winners", str(chosen), out=tmp_path, learners="backprop") == 2
+    said = capsys.readouterr().err
+    assert expected in said and said.count("\n") == 1
 
 
 def test_a_missing_set_stops_before_any_work(tmp_path, capsys, monkeypatch):

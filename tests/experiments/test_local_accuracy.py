@@ -37,6 +37,8 @@ def test_what_cannot_be_is_refused():
         Config(eta=-1.0)
     with pytest.raises(ConfigError, match="at most 1137 images"):
         images(Config(source="digits", n_validation=300, n_train=1200))
+    with pytest.raises(ConfigError, match="n_validation: expected less than 1437 images"):
+        images(Config(source="digits", n_validation=1437))
 
 
 @pytest.mark.compiled  # Adam's loop, interpreted, would take a minute.

@@ -153,6 +153,8 @@ def test_inputs_that_need_no_conversion_are_not_copied():
         (np.zeros((2, 8)), "expected (n_samples, 7) values, got (2, 8)"),
         (np.zeros((0, 7)), "expected (n_samples, 7) values"),
         (np.zeros((2, 7, 1)), "expected (n_samples, 7) values"),
+        ([[0] * 7, [0] * 6], "expected (n_samples, 7) numbers, got 'list of others'"),
+        ([["a"] * 7], "make all rows equally long, and numbers of words"),
         ([[0] * 6 + [np.nan]] * 2, "inputs[0, 6]: expected a finite number, got nan"),
         ([[0] * 7, [0, np.inf, 0, 0, 0, 0, 0]], "inputs[1, 1]: expected a finite number"),
     ],

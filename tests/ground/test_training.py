@@ -1,5 +1,7 @@
 """Training: every sample once an epoch, in the order of the seed, until something diverges."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,9 @@ def test_the_order_follows_from_the_seed_and_changes_from_epoch_to_epoch():
 def test_a_batch_of_nothing_is_refused():
     with pytest.raises(ConfigError, match="1 or more samples, got 0"):
         next(batches(3, 0, np.random.default_rng(0)))
+    x, y = samples()
+    with pytest.raises(ConfigError, match=r"train.batch: expected 1 or more samples, got 0"):
+        next(train(*made(eta=0.1), x, y, 1, 0, np.random.default_rng(0)))
 
 
 def test_one_epoch_of_whole_batches_is_gradient_descent():
@@ -84,7 +89,8 @@ def test_a_schedule_scales_every_step():
 def test_a_rate_that_is_too_high_stops_with_layer_step_and_value():
     x, y = samples()
     learner, network, memory = made(eta=1e5)
-    with np.errstate(all="ignore"), pytest.raises(NumericalError) as caught:
+    with warnings.catch_warnings(), pytest.raises(NumericalError) as caught:
+        warnings.simplefilter("error")  # The sentence is all that is said.
         for _ in train(learner, network, memory, x, y, 50, 5, np.random.default_rng(0)):
             pass
     text = str(caught.value)
