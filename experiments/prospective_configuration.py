@@ -198,7 +198,8 @@ def run(
         found = complete([(protocol, rule, eta, s) for s in config.seeds[: config.n_search]])
         return float(summary(protocol, np.stack(found)).mean())
 
-    errors, etas, numbers = {}, {}, {}
+    errors, etas = {}, {}
+    numbers: dict[str, float] = {}
     for point in points(config):
         protocol = _protocol(config, point)
         if not protocol.downhill:
