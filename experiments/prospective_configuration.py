@@ -273,7 +273,7 @@ def _panel(result: Result, figure: str, axes: Axes, legend: bool) -> None:
         axes.errorbar(
             at + offset,
             means,
-            [means - lows, highs - means],
+            np.stack([means - lows, highs - means]),
             fmt=".-",
             ms=4,
             lw=1,
