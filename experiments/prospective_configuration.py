@@ -186,11 +186,11 @@ def run(
     if "drift" in config.figures:
         weights = tuple(work(pretrained, [(AUTHORS_SEED,)])[0].values())
     runs: dict[Job, Errors] = {}
-    function, further = (replica, ()) if config.replicas else (trial, (weights,))
+    function = replica if config.replicas else trial
 
     def complete(wanted: list[Job]) -> list[Errors]:
         missing = [each for each in wanted if each not in runs]
-        found: list[Arrays] = work(function, [(*job, *further) for job in missing])
+        found: list[Arrays] = work(function, [(*job, weights) for job in missing])
         runs.update({job: f["errors"] for job, f in zip(missing, found, strict=True)})
         return [runs[job] for job in wanted]
 
@@ -215,7 +215,7 @@ def run(
             )
             numbers |= point_numbers(name, summary(protocol, errors[name]), best[rule])
     if shelf is not None:
-        clear_jobs(function, [(*job, *further) for job in runs], shelf)
+        clear_jobs(function, [(*job, weights) for job in runs], shelf)
         clear_jobs(pretrained, [(AUTHORS_SEED,)], shelf)
     if recorder is not None:
         for name, values in errors.items():

@@ -150,9 +150,37 @@ def test_a_replica_learns_what_the_authors_code_draws_from_their_seed(fashion, f
     np.testing.assert_allclose(errors, theirs, atol=1e-6)  # Shares of equal counts.
 
 
+def test_a_replica_draws_images_anew_after_each_batch_of_an_epoch_in_which_labels_drift(fashion):
+    protocol = replace(
+        protocols.FIGURES["drift"], per_class=5, test_per_class=9, batch=20, n_iterations=66
+    )
+    rng = np.random.default_rng(0)
+    shapes = ((32, 784), (32, 32), (10, 32))
+    weights = tuple(rng.normal(size=shape).astype(np.float32) for shape in shapes)
+    errors = replication.replica(protocol, "BP", 1e-30, 2, weights)["errors"][:, 0]
+    draws, labels = pretraining.Draws(2283198659), np.random.RandomState(2283198659)
+    draws.subset("train", 5), draws.subset("test")
+    draws.weights((784, 32, 32, 10))
+    scholar = protocols.Scholar(protocol, Streams(0), weights)
+    wanted = []
+    for iteration in range(66):
+        draws.order(50)
+        if iteration % 64 == 0:
+            for _ in range(3):  # Batches of 20, 20 and 10.
+                answers = np.arange(10)
+                labels.shuffle(answers[5:])
+                draws.subset("train", 5)
+                images, classes = (drawn.numpy() for drawn in draws.subset("test", 9))
+        draws.order(90)
+        right = answers[classes]
+        wanted.append(scholar.error(protocols.Samples(images, images[:, :10], right)))
+    assert len(set(wanted)) == 2  # The network rests, what it is asked changes.
+    np.testing.assert_allclose(errors, wanted, rtol=0, atol=1e-12)
+
+
 def test_replicas_are_of_the_authors_seeds_and_figures():
-    with pytest.raises(ConfigError, match="drift"):
-        prospective_configuration.Config(figures=("drift",), seeds=(0,), replicas=True)
+    with pytest.raises(ConfigError, match="continual"):
+        prospective_configuration.Config(figures=("continual",), seeds=(0,), replicas=True)
     with pytest.raises(ConfigError, match="0 to 2"):
         prospective_configuration.Config(figures=("depth",), seeds=(0, 3), replicas=True)
 
