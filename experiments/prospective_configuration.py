@@ -244,9 +244,9 @@ def plot(result: Result, axes: Axes) -> None:
         row, column = divmod(k, across)
         width, height = 1 / across, 1 / down
         place = (
-            column * width + 0.07 * width,
+            column * width + 0.17 * width,
             1 - (row + 1) * height + 0.2 * height,
-            0.83 * width,
+            0.8 * width,
             0.68 * height,
         )
         _panel(result, figure, axes.inset_axes(place), legend=k == min(1, len(figures) - 1))
@@ -280,6 +280,7 @@ def _panel(result: Result, figure: str, axes: Axes, legend: bool) -> None:
             color=_COLOURS[rule],
             label=rule,
         )
+    axes.set_xlim(-0.5, len(settings) - 0.5)
     axes.set_xticks(at, [f"{s:g}" for s in settings])
     axes.tick_params(labelsize=7)
     axes.set_title(f"{figure.replace('_', ' ')} (Fig. {PUBLISHED[figure]['figure']})", fontsize=9)
