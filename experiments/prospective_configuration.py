@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from experiments.childhood import DATA
 from experiments.comparison import check_names
+from experiments.prospective_points import (
+    PARTS,
+    PUBLISHED,
+    RULES,
+    against_published,
+    expected,
+    point_key,
+    point_numbers,
+    read_points,
+)
 from experiments.prospective_pretraining import AUTHORS_SEED, pretrained
 from experiments.prospective_protocols import FIGURES, Protocol, protocol_of, trial
+from experiments.prospective_replica import FIGURES as REPLICATED
+from experiments.prospective_replica import N_SEEDS, replica
 from neurosim.errors import ConfigError
 from neurosim.hdf5 import Arrays
 from neurosim.jobs import clear_jobs, pack_arrays, run_jobs, unpack_arrays
-from neurosim.metrics import mean_interval
 from neurosim.plotting import label
 from neurosim.recorder import Recorder
 
@@ -28,13 +36,8 @@ Errors = NDArray[np.float64]
 Point = tuple[str, float]
 Job = tuple[Protocol, str, float, int]
 
-RULES = ("PC", "BP")
-WITHIN = 0.015
 RISE = 0.01
 """More than chance makes of two networks that know nothing."""
-PUBLISHED: dict[str, Any] = json.loads((DATA / "published" / "song_2024.json").read_text("utf-8"))[
-    "figures"
-]
 _COLOURS = {"PC": "#0072B2", "BP": "#D55E00"}
 _AXIS = {
     "batch_size": "samples a batch",
@@ -43,22 +46,6 @@ _AXIS = {
     "drift": "iterations between drifts",
     "continual": "tasks taking turns",
     "depth": "layers of weights",
-}
-
-
-def point_key(figure: str, setting: float, rule: str) -> str:
-    """Return the key of a point in ``--json``, such as ``batch_size_64_pc``."""
-    return f"{figure}_{setting:g}_{rule}".lower().replace(".", "_")
-
-
-expected = {
-    point_key(figure, setting, rule): (
-        float(value),
-        f"Song et al. (2024), Fig. {curves['figure']}, {rule}",
-    )
-    for figure, curves in PUBLISHED.items()
-    for rule in RULES
-    for setting, value in zip(curves["settings"], curves[rule], strict=True)
 }
 
 
@@ -79,6 +66,12 @@ class Config:
         both rules; the best by their mean is the point's.
     n_iterations : int
         Less than the paper's, for a trial; 0 for the paper's.
+    replicas : bool
+        Draw images, first weights and order as the authors' code drew them: seeds 0 to 2 are
+        theirs. Of the figures in which an iteration is an epoch.
+    points : str
+        A file of points that earlier runs wrote with ``--json``, such as those of the results page:
+        they are compared and drawn, and nothing is run.
     workers : int
         Processes at a time; 0 for one a processor.
     """
@@ -88,6 +81,8 @@ class Config:
     seeds: tuple[int, ...] = tuple(range(10))
     n_search: int = 1
     n_iterations: int = 0
+    replicas: bool = False
+    points: str = ""
     workers: int = 0
 
     def __post_init__(self) -> None:
@@ -100,6 +95,12 @@ class Config:
             raise ConfigError.expected(
                 self, "n_iterations", "0 or more", self.n_iterations, "take 0, the paper's"
             )
+        if self.replicas:
+            check_names(self, "figures", self.figures, REPLICATED)
+            if max(self.seeds) >= N_SEEDS:
+                raise ConfigError.expected(
+                    self, "seeds", f"0 to {N_SEEDS - 1} with replicas", self.seeds, "take 0,1,2"
+                )
 
 
 @dataclass(frozen=True)
@@ -109,40 +110,21 @@ class Result:
     Parameters
     ----------
     config : Config
+    points : dict of str to float
+        See `experiments.prospective_points.point_numbers`.
     errors : dict of str to (n_seeds, n_iterations, n_tests) float64
-        Test errors by the key of the point.
-    etas : dict of str to float
-        The learning rate of each point.
+        Test errors by the key of the point; none where points were read from a file.
     """
 
     config: Config
+    points: dict[str, float]
     errors: dict[str, Errors]
-    etas: dict[str, float]
-
-    def value(self, figure: str, setting: float, rule: str) -> NDArray[np.float64]:
-        """Return what the figure shows of a point, ``(n_seeds,)``."""
-        return summary(protocol_of(figure, setting), self.errors[point_key(figure, setting, rule)])
 
     def metrics(self) -> dict[str, float]:
         """Return every point's mean, interval, learning rate and distance from the published."""
-        numbers: dict[str, float] = {}
+        numbers = dict(self.points)
         for figure in self.config.figures:
-            distances, same = [], []
-            for setting in settings_of(self.config, figure):
-                means = {}
-                for rule in RULES:
-                    name = point_key(figure, setting, rule)
-                    interval = mean_interval(self.value(figure, setting, rule))
-                    numbers[name] = means[rule] = interval.mean
-                    numbers[f"{name}_low"], numbers[f"{name}_high"] = interval.low, interval.high
-                    numbers[f"{name}_eta"] = self.etas[name]
-                    distances.append(abs(interval.mean - expected[name][0]))
-                theirs = [expected[point_key(figure, setting, rule)][0] for rule in RULES]
-                if theirs[0] != theirs[1]:
-                    same.append((means["PC"] < means["BP"]) == (theirs[0] < theirs[1]))
-            numbers[f"{figure}_farthest"] = max(distances)
-            numbers[f"{figure}_within"] = float(np.mean([d <= WITHIN for d in distances]))
-            numbers[f"{figure}_same_winner"] = float(np.mean(same)) if same else 1.0
+            numbers |= against_published(figure, settings_of(self.config, figure), self.points)
         return numbers
 
 
@@ -194,6 +176,8 @@ def run(
     shelf : Path, optional
         Folder in which the runs that are finished outlive an interruption.
     """
+    if config.points:
+        return Result(config, read_points(config.points, points(config)), {})
     work = partial(
         run_jobs, workers=config.workers, tick=tick, shelf=shelf, clear=False,
         pack=pack_arrays, unpack=unpack_arrays,
@@ -202,10 +186,11 @@ def run(
     if "drift" in config.figures:
         weights = tuple(work(pretrained, [(AUTHORS_SEED,)])[0].values())
     runs: dict[Job, Errors] = {}
+    function = replica if config.replicas else trial
 
     def complete(wanted: list[Job]) -> list[Errors]:
         missing = [each for each in wanted if each not in runs]
-        found: list[Arrays] = work(trial, [(*job, weights) for job in missing])
+        found: list[Arrays] = work(function, [(*job, weights) for job in missing])
         runs.update({job: f["errors"] for job, f in zip(missing, found, strict=True)})
         return [runs[job] for job in wanted]
 
@@ -214,6 +199,7 @@ def run(
         return float(summary(protocol, np.stack(found)).mean())
 
     errors, etas = {}, {}
+    numbers: dict[str, float] = {}
     for point in points(config):
         protocol = _protocol(config, point)
         if not protocol.downhill:
@@ -227,14 +213,15 @@ def run(
             errors[name] = np.stack(
                 complete([(protocol, rule, best[rule], s) for s in config.seeds])
             )
+            numbers |= point_numbers(name, summary(protocol, errors[name]), best[rule])
     if shelf is not None:
-        clear_jobs(trial, [(*job, weights) for job in runs], shelf)
+        clear_jobs(function, [(*job, weights) for job in runs], shelf)
         clear_jobs(pretrained, [(AUTHORS_SEED,)], shelf)
     if recorder is not None:
         for name, values in errors.items():
             recorder.store(name, values, "", ("seed", "iteration", "test"))
         recorder.store("etas", np.array(list(etas.values())), "", ("point",))
-    return Result(config, errors, etas)
+    return Result(config, numbers, errors)
 
 
 def _best(protocol: Protocol, mean: Callable[[float], float]) -> float:
@@ -257,9 +244,9 @@ def plot(result: Result, axes: Axes) -> None:
         row, column = divmod(k, across)
         width, height = 1 / across, 1 / down
         place = (
-            column * width + 0.07 * width,
+            column * width + 0.17 * width,
             1 - (row + 1) * height + 0.2 * height,
-            0.83 * width,
+            0.8 * width,
             0.68 * height,
         )
         _panel(result, figure, axes.inset_axes(place), legend=k == min(1, len(figures) - 1))
@@ -270,11 +257,10 @@ def _panel(result: Result, figure: str, axes: Axes, legend: bool) -> None:
     at = np.arange(len(settings))
     for rule, offset in zip(RULES, (-0.12, 0.12), strict=True):
         theirs = [expected[point_key(figure, s, rule)][0] for s in settings]
-        intervals = [mean_interval(result.value(figure, s, rule)) for s in settings]
-        means = np.array([i.mean for i in intervals])
-        spread = np.array(
-            [means - [i.low for i in intervals], [i.high for i in intervals] - means]
-        ).reshape(2, -1)
+        keys = [point_key(figure, s, rule) for s in settings]
+        means, lows, highs = (
+            np.array([result.points[f"{key}{part}"] for key in keys]) for part in PARTS[:3]
+        )
         axes.plot(
             at + offset,
             theirs,
@@ -285,8 +271,16 @@ def _panel(result: Result, figure: str, axes: Axes, legend: bool) -> None:
             label=f"{rule}, published",
         )
         axes.errorbar(
-            at + offset, means, spread, fmt=".-", ms=4, lw=1, color=_COLOURS[rule], label=rule
+            at + offset,
+            means,
+            np.stack([means - lows, highs - means]),
+            fmt=".-",
+            ms=4,
+            lw=1,
+            color=_COLOURS[rule],
+            label=rule,
         )
+    axes.set_xlim(-0.5, len(settings) - 0.5)
     axes.set_xticks(at, [f"{s:g}" for s in settings])
     axes.tick_params(labelsize=7)
     axes.set_title(f"{figure.replace('_', ' ')} (Fig. {PUBLISHED[figure]['figure']})", fontsize=9)

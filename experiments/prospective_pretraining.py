@@ -27,30 +27,37 @@ class Draws:
     def __init__(self, seed: int) -> None:
         self.generator = torch.Generator().manual_seed(seed)
 
-    def subset(self, part: str) -> tuple[torch.Tensor, torch.Tensor]:
+    def subset(self, part: str, per_class: int = -1) -> tuple[torch.Tensor, torch.Tensor]:
         """Return images ``(n, 784)`` and classes ``(n,)`` of a part, class by class.
 
-        All images of a class are asked for; their slice to the last but one leaves one out.
+        Where all images of a class are asked for, their slice to the last but one leaves one out.
         """
         images, labels = protocols.fashion(part)
         kept = []
         for each in range(protocols.N_CLASSES):
             of_class = np.flatnonzero(labels == each)
             mixed = torch.randperm(len(of_class), generator=self.generator).numpy()
-            kept.append(np.sort(of_class[mixed[:-1]]))
+            end = per_class if per_class < len(of_class) else -1
+            kept.append(np.sort(of_class[mixed[:end]]))
         chosen = np.concatenate(kept)
         return torch.from_numpy(images[chosen]), torch.from_numpy(labels[chosen])
 
-    def network(self) -> nn.Sequential:
-        """Return 784-32-32-10, sigmoid, no biases, Glorot's uniform weights."""
-        sizes = (784, N_HIDDEN, N_HIDDEN, protocols.N_CLASSES)
+    def weights(
+        self, sizes: tuple[int, ...], initial: str = "xavier_uniform", gain: float = 1.0
+    ) -> list[torch.Tensor]:
+        """Return Glorot's weights ``(n_post, n_pre)`` of each layer, as of a net without biases."""
         shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
         for shape in shapes:  # A torch layer is born with weights, which are then overwritten.
             torch.empty(shape).uniform_(generator=self.generator)
+        fill = getattr(nn.init, f"{initial}_")
+        return [fill(torch.empty(shape), gain, generator=self.generator) for shape in shapes]
+
+    def network(self) -> nn.Sequential:
+        """Return 784-32-32-10, sigmoid, no biases, Glorot's uniform weights."""
         layers: list[nn.Module] = []
-        for n_post, n_pre in shapes:
-            layer = nn.utils.skip_init(nn.Linear, n_pre, n_post, bias=False)
-            nn.init.xavier_uniform_(layer.weight, generator=self.generator)
+        for drawn in self.weights((784, N_HIDDEN, N_HIDDEN, protocols.N_CLASSES)):
+            layer = nn.utils.skip_init(nn.Linear, drawn.shape[1], drawn.shape[0], bias=False)
+            layer.weight.data = drawn
             layers += [layer, nn.Sigmoid()]
         return nn.Sequential(*layers[:-1])
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -366,16 +367,47 @@ def trial(
     """
     streams = Streams(seed)
     scholar = Scholar(protocol, streams, weights if protocol.figure == "drift" else ())
-    network, learner = scholar.network, learner_of(protocol, rule, eta)
-    memory = learner.begin(network, streams.generator("prospective/learner"))
     order = streams.generator("prospective/order")
+
+    def ordered(n: int) -> Iterator[NDArray[np.intp]]:
+        return batches(n, protocol.batch, order)
+
+    return school(protocol, rule, eta, scholar, turns(protocol, streams), ordered)
+
+
+def school(
+    protocol: Protocol,
+    rule: str,
+    eta: float,
+    scholar: Scholar,
+    lessons: Iterator[Turn],
+    ordered: Callable[[int], Iterable[NDArray[np.intp]]],
+) -> Arrays:
+    """Let a scholar learn and be tested, iteration by iteration.
+
+    Parameters
+    ----------
+    protocol : Protocol
+    rule : str
+    eta : float
+    scholar : Scholar
+    lessons : iterator of Turn
+        At least as many as the protocol has iterations.
+    ordered : callable
+        From a number of samples to the batches of an epoch.
+
+    Returns
+    -------
+    dict of str to ndarray
+        As `trial`.
+    """
+    network, learner = scholar.network, learner_of(protocol, rule, eta)
+    memory = learner.begin(network, np.random.default_rng(0))  # Neither rule draws.
     errors = np.full((protocol.n_iterations, _n_tests(protocol)), 1 - 1 / N_CLASSES)
-    for iteration, turn in enumerate(turns(protocol, streams)):
-        if iteration == protocol.n_iterations:
-            break
+    for iteration, turn in enumerate(islice(lessons, protocol.n_iterations)):
         wanted = scholar.wanted(turn.training)
         try:
-            for k, chosen in enumerate(batches(len(wanted), protocol.batch, order)):
+            for k, chosen in enumerate(ordered(len(wanted))):
                 if protocol.n_batches and k == protocol.n_batches:
                     break
                 share = len(chosen) / protocol.batch

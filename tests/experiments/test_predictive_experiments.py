@@ -10,6 +10,7 @@ from circuits.visual_hierarchy import VisualHierarchyConfig
 from experiments import completion_of_images, end_stopping, prospective_configuration
 from experiments import prospective_pretraining as pretraining
 from experiments import prospective_protocols as protocols
+from experiments import prospective_replica as replication
 from neurosim.errors import ConfigError, InputError
 from neurosim.gabor import Gabor
 from neurosim.randomness import Streams
@@ -95,6 +96,93 @@ def test_pretraining_draws_what_torch_draws_in_the_order_of_the_authors_code(fas
         np.testing.assert_array_equal(mine.weight.detach(), layer.weight.detach())
     for mine, order in zip(orders, their_orders, strict=True):
         np.testing.assert_array_equal(mine, order)
+
+
+@pytest.mark.parametrize("figure", ["depth", "data_size"])
+def test_a_replica_learns_what_the_authors_code_draws_from_their_seed(fashion, figure):
+    torch = pytest.importorskip("torch")
+    from torch import nn
+    from torch.utils.data import DataLoader, TensorDataset
+
+    deep = figure == "depth"
+    eta = 0.0005 if deep else 0.01
+    protocol = replace(
+        protocols.FIGURES[figure],
+        per_class=5,
+        test_per_class=9,
+        n_layers=3,
+        n_iterations=3,
+        batch=20,
+    )
+    errors = replication.replica(protocol, "BP", eta, 1)["errors"][:, 0]
+    with torch.random.fork_rng():
+        torch.manual_seed(698841058)
+        sets = []
+        for part, kept in (("train", 5), ("test", -1 if deep else 9)):
+            images, labels = map(torch.from_numpy, protocols.fashion(part))
+            chosen = torch.cat(
+                [
+                    (labels == k).nonzero().squeeze(1)[torch.randperm(30)[:kept]].sort().values
+                    for k in range(10)
+                ]
+            )
+            sets.append(TensorDataset(images[chosen], labels[chosen]))
+        n, act = protocol.n_hidden, nn.LeakyReLU if deep else nn.Sigmoid
+        linear = [nn.Linear(i, o, bias=False) for i, o in ((784, n), (n, n), (n, 10))]
+        for layer in linear:
+            if deep:
+                nn.init.xavier_normal_(layer.weight, gain=0.9999)
+            else:
+                nn.init.xavier_uniform_(layer.weight)
+        network = nn.Sequential(linear[0], act(), linear[1], act(), linear[2])
+        optimiser = torch.optim.SGD(network.parameters(), lr=eta)
+        training, test = (DataLoader(each, 20, shuffle=True) for each in sets)
+        theirs = []
+        for _ in range(3):
+            for images, labels in training:
+                optimiser.zero_grad()
+                wanted = nn.functional.one_hot(labels, 10)
+                (0.5 * (network(images) - wanted).square().sum()).backward()
+                optimiser.step()
+            wrong = [(network(images).argmax(1) != labels).float() for images, labels in test]
+            theirs.append(float(torch.cat(wrong).mean()))
+    assert len(set(theirs)) > 1
+    np.testing.assert_allclose(errors, theirs, atol=1e-6)  # Shares of equal counts.
+
+
+def test_a_replica_draws_images_anew_after_each_batch_of_an_epoch_in_which_labels_drift(fashion):
+    protocol = replace(
+        protocols.FIGURES["drift"], per_class=5, test_per_class=9, batch=20, n_iterations=66
+    )
+    rng = np.random.default_rng(0)
+    shapes = ((32, 784), (32, 32), (10, 32))
+    weights = tuple(rng.normal(size=shape).astype(np.float32) for shape in shapes)
+    errors = replication.replica(protocol, "BP", 1e-30, 2, weights)["errors"][:, 0]
+    draws, labels = pretraining.Draws(2283198659), np.random.RandomState(2283198659)
+    draws.subset("train", 5), draws.subset("test")
+    draws.weights((784, 32, 32, 10))
+    scholar = protocols.Scholar(protocol, Streams(0), weights)
+    wanted = []
+    for iteration in range(66):
+        draws.order(50)
+        if iteration % 64 == 0:
+            for _ in range(3):  # Batches of 20, 20 and 10.
+                answers = np.arange(10)
+                labels.shuffle(answers[5:])
+                draws.subset("train", 5)
+                images, classes = (drawn.numpy() for drawn in draws.subset("test", 9))
+        draws.order(90)
+        right = answers[classes]
+        wanted.append(scholar.error(protocols.Samples(images, images[:, :10], right)))
+    assert len(set(wanted)) == 2  # The network rests, what it is asked changes.
+    np.testing.assert_allclose(errors, wanted, rtol=0, atol=1e-12)
+
+
+def test_replicas_are_of_the_authors_seeds_and_figures():
+    with pytest.raises(ConfigError, match="continual"):
+        prospective_configuration.Config(figures=("continual",), seeds=(0,), replicas=True)
+    with pytest.raises(ConfigError, match="0 to 2"):
+        prospective_configuration.Config(figures=("depth",), seeds=(0, 3), replicas=True)
 
 
 def test_pretraining_moves_weights_from_the_drawn_ones_and_counts_living_units(fashion):
