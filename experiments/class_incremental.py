@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from types import MappingProxyType
 
 import numpy as np
@@ -173,13 +172,7 @@ class Config:
         if not self.protocol.startswith("van_de_ven") or not isinstance(method, NetworkMethod):
             return method
         own = {name: v for name, v in method.van_de_ven.items() if name != "per_class"}
-        network: dict[str, Any] = {
-            "hidden": (400, 400),
-            "optimiser": "adam",
-            "eta": 1e-3,
-            "gain": 6**-0.5,
-        }
-        return replace(method, **network, **own)
+        return replace(method, hidden=(400, 400), optimiser="adam", eta=1e-3, gain=6**-0.5, **own)
 
 
 @dataclass(frozen=True)
