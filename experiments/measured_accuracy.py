@@ -1,4 +1,4 @@
-"""What `local_accuracy` has measured, drawn from the values that are committed: nothing is learnt."""
+"""What `local_accuracy` has measured, drawn from the values that are committed."""
 
 from __future__ import annotations
 
