@@ -54,6 +54,7 @@ def test_the_table_says_how_many_agree():
 
 
 @pytest.mark.skipif("avalanche" not in INSTALLED, reason="avalanche is not installed")
+@pytest.mark.global_rng
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("arm", continual.Config().arms)
 def test_avalanches_strategies_live_along_our_stream(arm):
