@@ -54,12 +54,13 @@ def test_the_table_says_how_many_agree():
 
 
 @pytest.mark.skipif("avalanche" not in INSTALLED, reason="avalanche is not installed")
+@pytest.mark.global_rng
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("arm", continual.Config().arms)
 def test_avalanches_strategies_live_along_our_stream(arm):
     stream = Stream(mammoth("digits"), 0)
     found = continual_peers.known()["avalanche"].accuracies(stream, ARMS[arm], 0)
-    assert found.shape == (5,) and found[-1] > 0.8  # The last task is known in any case.
+    assert found.shape == (5,) and found[-1] > 0.6  # The last task is known in any case.
     assert (found[:-1].mean() > 0.5) == (arm == "ER 50")
     again = continual_peers.known()["avalanche"].accuracies(stream, ARMS[arm], 0)
     np.testing.assert_array_equal(found, again)
