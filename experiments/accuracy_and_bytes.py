@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from experiments.comparison import check_names
 from neurosim.errors import CorruptFileError
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 DATA = Path(__file__).parents[1] / "data" / "accuracy_and_bytes.json"
+
+FloatArray = NDArray[np.floating]
 
 COLOURS: Mapping[str, str] = MappingProxyType(
     {
@@ -39,6 +42,9 @@ COLOURS: Mapping[str, str] = MappingProxyType(
         "1-NN": "#888888",
     }
 )
+
+TICKS = (20, 40, 60, 70, 80, 85, 90, 93, 95, 97, 98, 99)
+"""Accuracies that are written at the axis [%]."""
 
 FAR = 5000.0
 """From where on there is no room to the right [kB]."""
@@ -187,20 +193,31 @@ def run(
 def plot(result: Result, axes: Axes) -> None:
     """Draw accuracy over what is kept beside the network that answers, and over all that is kept.
 
-    Filled: no image is kept as it was.
+    Filled: no image is kept as it was. The scale of accuracy is that of the logarithm of the error,
+    so that 98 and 99 % are as far apart as 60 and 80 %.
     """
     axes.set_axis_off()
     for left, name, said in (
         (0.0, "beside_kb", "kept beside the network"),
-        (0.58, "all_kb", "kept, the network too"),
+        (0.56, "all_kb", "kept, the network too"),
     ):
-        panel = axes.inset_axes((left, 0.05, 0.46, 0.95))
-        _draw(panel, result.rows, name)
+        panel = axes.inset_axes((left, 0.24, 0.44, 0.76))
         panel.set_xscale("log")
+        panel.set_yscale("function", functions=(_spread, _gather))
+        panel.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
+        _draw(panel, result.rows, name)
         label(panel.xaxis, said, "kB")
         label(panel.yaxis, "accuracy after all tasks", "%")
-        if name == "beside_kb":
-            panel.legend(fontsize=6, loc=(0.03, 0.1))
+    handles, names = panel.get_legend_handles_labels()
+    axes.legend(handles, names, fontsize=7, ncol=3, loc="lower center", bbox_to_anchor=(0.5, -0.03))
+
+
+def _spread(accuracy: FloatArray) -> FloatArray:
+    return np.asarray(-np.log(np.maximum(100.0 - accuracy, 0.1)))
+
+
+def _gather(place: FloatArray) -> FloatArray:
+    return np.asarray(100.0 - np.exp(-place))
 
 
 def _draw(axes: Axes, rows: tuple[Row, ...], name: str) -> None:

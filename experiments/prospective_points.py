@@ -27,7 +27,7 @@ def point_key(figure: str, setting: float, rule: str) -> str:
     return f"{figure}_{setting:g}_{rule}".lower().replace(".", "_")
 
 
-expected = {
+PUBLISHED_POINTS = {
     point_key(figure, setting, rule): (
         float(value),
         f"Song et al. (2024), Fig. {curves['figure']}, {rule}",
@@ -109,7 +109,7 @@ def against_published(
     distances, same = [], []
     for setting in settings:
         keys = [point_key(figure, setting, rule) for rule in RULES]
-        (pc, bp), theirs = [points[key] for key in keys], [expected[key][0] for key in keys]
+        (pc, bp), theirs = [points[key] for key in keys], [PUBLISHED_POINTS[key][0] for key in keys]
         distances += [abs(pc - theirs[0]), abs(bp - theirs[1])]
         if theirs[0] != theirs[1]:
             same.append((pc < bp) == (theirs[0] < theirs[1]))

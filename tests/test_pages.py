@@ -130,7 +130,7 @@ def check_values(command: str, arguments: Namespace) -> None:
             if PLACEHOLDER.fullmatch(value):
                 assert operator.attrgetter(name)(start) is not None
             else:
-                changed(start, name, value)
+                start = changed(start, name, value)
     elif command == "list":
         assert arguments.kind in (None, *list_command.KINDS)
 

@@ -629,8 +629,8 @@ def test_a_word_that_is_no_setting_and_no_option_is_refused(capsys, line, words)
         (["run", "childhood", "steps=0"], "Config.steps: expected 1 or more"),
         (["sleep", "--seed", "-1"], "Config.seeds: expected 0 or more"),
         (["compare", "--seeds", "0"], "--seeds: expected 1 or more"),
-        (["compare", "--learners", ","], "expected a learner, got ''"),
-        (["compare", "--tasks", ","], "expected a task, got ''"),
+        (["compare", "--learners", ","], "compare.learners: expected one or more names"),
+        (["compare", "--tasks", ","], "compare.tasks: expected one or more names"),
         (["run", "whole_rat", "patterns=0"], "Config.patterns: expected 1 or more"),
     ],
 )
