@@ -265,11 +265,15 @@ def plot(result: Result, axes: Axes) -> None:
     sparse = [arm for arm in result.config.arms if arm.startswith("DG ") and arm.endswith("%")]
     rest = [arm for arm in result.config.arms if arm not in (*sizes, *sparse)]
     panels = [(kind, arms) for kind, arms in (("kB", sizes), ("%", sparse), ("", rest)) if arms]
-    width = 1 / len(panels)
+    curves = max(1, len([kind for kind, _ in panels if kind]))
+    height = 1 / curves
     for k, (kind, arms) in enumerate(panels):
-        left = 0.45 if kind == "" else 0.18  # Names of arms need more room than numbers.
-        panel = axes.inset_axes(((k + left) * width, 0.05, (0.97 - left) * width, 0.95))
-        (_arms if kind == "" else _curve)(result, panel, arms, kind)
+        if kind:  # Curves one above the other, on the left.
+            place = (0.09, 1 - (k + 1) * height + 0.11, 0.36, height - 0.13)
+        else:  # Names of arms need more room than numbers.
+            place = (0.74, 0.11, 0.24, 0.87) if len(panels) > 1 else (0.35, 0.11, 0.6, 0.87)
+        panel = axes.inset_axes(place)
+        (_curve if kind else _arms)(result, panel, arms, kind)
 
 
 def _curve(result: Result, axes: Axes, arms: list[str], kind: str) -> None:
@@ -297,7 +301,7 @@ def _curve(result: Result, axes: Axes, arms: list[str], kind: str) -> None:
     if kind == "kB":
         label(axes.xaxis, "kept by the hippocampus", "kB")
     else:
-        label(axes.xaxis, "cells of its class that a pattern turns", "%")
+        label(axes.xaxis, "cells of a class in a pattern", "%")
     label(axes.yaxis, "accuracy after all tasks", "%")
     axes.legend(fontsize=7)
 
