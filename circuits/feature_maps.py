@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from neurosim.errors import ConfigError, InputError
 from neurosim.ledger import Ledger
+from neurosim.state import check_shapes
 
 FloatArray = NDArray[np.float32]
 
@@ -188,13 +189,7 @@ class FeatureMaps:
         InputError
             When an array is missing or of another shape.
         """
-        for name, own in {**self.state, **self.growth}.items():
-            if name not in state or np.shape(state[name]) != own.shape:
-                raise InputError.expected(
-                    "FeatureMaps", name, f"an array of shape {own.shape}",
-                    np.shape(state[name]) if name in state else None,
-                    "restore a state of the same configuration",
-                )  # fmt: skip
+        check_shapes(self, {**self.state, **self.growth}, state)
         self.fields[...], self.wins[...] = state["fields"], state["wins"]
         self.n_seen, self._born = (int(n) for n in state["seen_and_born"])
 

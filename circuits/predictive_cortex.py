@@ -17,6 +17,7 @@ from circuits.style_cells import StyleCells
 from neurosim.contracts import Completion
 from neurosim.errors import InputError
 from neurosim.randomness import Streams
+from neurosim.state import check_shapes
 
 
 class PredictiveCortex:
@@ -332,13 +333,7 @@ class PredictiveCortex:
         own = self._learnt
         if any(name.startswith("dusk/") for name in state):
             own |= {f"dusk/{name}": array for name, array in self._learnt.items()}
-        for name, array in own.items():
-            if name not in state or np.shape(state[name]) != array.shape:
-                raise InputError.expected(
-                    self, name, f"an array of shape {array.shape}",
-                    np.shape(state[name]) if name in state else None,
-                    "restore a state of the same configuration",
-                )  # fmt: skip
+        check_shapes(self, own, state)
         self._put_back(state)
         dusk = {name: np.array(state[name]) for name in own if name.startswith("dusk/")}
         self._at_dusk = {name.removeprefix("dusk/"): array for name, array in dusk.items()} or None

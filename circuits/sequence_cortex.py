@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from neurosim.contracts import Completion
 from neurosim.errors import ConfigError, InputError
 from neurosim.randomness import Streams
+from neurosim.state import check_shapes
 
 Array = NDArray[np.float64]
 
@@ -208,13 +209,8 @@ class SequenceCortex:
         InputError
             When an array is missing or of another shape.
         """
-        for name in ("weights", *(["tonight"] if "tonight" in state else [])):
-            if name not in state or np.shape(state[name]) != self.weights.shape:
-                raise InputError.expected(
-                    self, name, f"an array of shape {self.weights.shape}",
-                    np.shape(state[name]) if name in state else None,
-                    "restore a state of the same configuration",
-                )  # fmt: skip
+        tonight = {"tonight": self.weights} if "tonight" in state else {}
+        check_shapes(self, {"weights": self.weights, **tonight}, state)
         self.weights[...] = state["weights"]
         self._tonight = np.array(state["tonight"]) if "tonight" in state else None
 
