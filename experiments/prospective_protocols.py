@@ -234,7 +234,8 @@ def _drifting(
 ) -> Iterator[Turn]:
     answers = np.arange(N_CLASSES)
     iteration = 0
-    training = draw("train", protocol.per_class, rng, answers=answers, low=-1.0)
+    # As in the authors' file: wrong answers are wanted to be 0 until the first change.
+    training = draw("train", protocol.per_class, rng, answers=answers)
     while True:
         learnt = training
         if iteration % DRIFT_EVERY == 0:  # The authors change labels after an epoch, before a test.
