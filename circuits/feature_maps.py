@@ -9,7 +9,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.errors import ConfigError, InputError
+from neurosim.errors import ConfigError, InputError, check_real
 from neurosim.ledger import Ledger
 from neurosim.state import check_shapes
 
@@ -200,6 +200,7 @@ class FeatureMaps:
                 "FeatureMaps", "images", f"(n, {rows * columns}) pixels", images.shape,
                 "give images of the size that the maps were made for",
             )  # fmt: skip
+        check_real("FeatureMaps", "images", images)
         wrong = ~np.isfinite(images)
         if wrong.any():
             image, pixel = np.argwhere(wrong)[0]

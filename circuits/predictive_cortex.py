@@ -15,7 +15,7 @@ from circuits.image_items import UNKNOWN, Array, Mask, glimpses, read, written
 from circuits.predictive_cortex_config import PredictiveCortexConfig
 from circuits.style_cells import StyleCells
 from neurosim.contracts import Completion
-from neurosim.errors import InputError
+from neurosim.errors import InputError, check_real
 from neurosim.randomness import Streams
 from neurosim.state import check_shapes
 
@@ -386,6 +386,7 @@ class PredictiveCortex:
             self.variance[-1] += (1 - keep) * np.mean(top**2, axis=0)
 
     def _checked(self, images: Array) -> Array:
+        check_real(self, "images", np.asarray(images))
         values = np.ascontiguousarray(images, dtype=self.network.dtype)
         values = values[None] if values.ndim == 1 else values
         if values.ndim != 2 or values.shape[1] != self.n_pixels or not len(values):

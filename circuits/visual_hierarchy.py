@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.errors import ConfigError, InputError, NumericalError
+from neurosim.errors import ConfigError, InputError, NumericalError, check_real
 from neurosim.ledger import Ledger
 
 FloatArray = NDArray[np.float64]
@@ -152,7 +152,9 @@ class VisualHierarchy:
             For images of another size or with values that are not finite.
         """
         c = self.config
-        images = np.asarray(images, dtype=np.float64)
+        images = np.asarray(images)
+        check_real(self, "images", images)
+        images = images.astype(np.float64, copy=False)
         if images.ndim != 3 or images.shape[1:] != (c.field, c.field):
             raise InputError.expected(
                 self, "images", f"(n, {c.field}, {c.field}) values", images.shape, "cut them"

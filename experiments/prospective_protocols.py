@@ -283,7 +283,8 @@ class PaperProspective(ProspectiveConfiguration):
         if y is None:
             return super().settle(network, x, y, room)
         steps, rate = self.inference.n_steps, self.inference.step
-        return fused_inference.settle(network, x, y, steps, rate, self.discount)
+        name = type(self).__name__
+        return fused_inference.settle(network, x, y, steps, rate, self.discount, name)
 
 
 def learner_of(protocol: Protocol, rule: str, eta: float) -> Learner:

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Self
 
+import numpy as np
+
 _LONGEST_VALUE = 80
 
 
@@ -113,6 +115,28 @@ def check_counts(config: object, *names: str, least: float = 1) -> None:
         numbers = value if isinstance(value, tuple | list) else (value,)
         if not numbers or not all(number >= least for number in numbers):
             raise ConfigError.expected(config, name, f"{least:g} or more", value, "raise it")
+
+
+def check_real(owner: object, name: str, values: np.ndarray) -> None:
+    """Refuse complex numbers, of which NumPy would drop the imaginary part.
+
+    Parameters
+    ----------
+    owner : object
+        As for `NeurosimError.expected`, and `name` with it.
+    name : str
+    values : array
+        As it came, before any conversion.
+
+    Raises
+    ------
+    InputError
+    """
+    if np.iscomplexobj(values):
+        raise InputError.expected(
+            owner, name, "real numbers", f"{values.dtype} of shape {values.shape}",
+            "take their real part or their magnitude, whichever is meant",
+        )  # fmt: skip
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:

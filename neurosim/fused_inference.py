@@ -6,11 +6,14 @@ side by side in the lanes of the processor, and nothing is allocated between the
 
 from __future__ import annotations
 
+import math
+
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.errors import ConfigError
+from neurosim.inference import Inference, InferenceDiverged, diverged
 from neurosim.network import LEAK, Network
 from neurosim.predictive_coding import Settled
 
@@ -178,7 +181,13 @@ def _settle(
 
 
 def settle(
-    network: Network, x: Array, y: Array, n_steps: int, rate: float, discount: float = 1.0
+    network: Network,
+    x: Array,
+    y: Array,
+    n_steps: int,
+    rate: float,
+    discount: float = 1.0,
+    name: str = "Inference",
 ) -> Settled:
     """Let the value nodes of hidden layers settle between a clamped input and a clamped output.
 
@@ -200,11 +209,15 @@ def settle(
     rate : float
     discount : float
         0 to 1; 1 keeps the rate.
+    name : str
+        In the message of the error.
 
     Raises
     ------
     ConfigError
         For a network of another loss, whose energy is not this one.
+    NumericalError
+        When values are no longer finite; names layer, step and value.
 
     References
     ----------
@@ -215,7 +228,7 @@ def settle(
         raise ConfigError.expected(
             network, "loss", "'mse', a Gaussian output", network.config.loss, "write loss=mse"
         )
-    name = network.config.activation
+    activation = network.config.activation
     kind, real, n = network.dtype, network.dtype.type, len(x)
     width = n if n < 8 else -(-n // _LANES) * _LANES
     sizes = np.array(network.config.sizes[1:])
@@ -229,13 +242,16 @@ def settle(
     energies = np.empty((n_steps + 1, width), kind)
     _settle(
         drive, target, n, *_packed(network), sizes, n_steps, real(rate), real(discount),
-        _SMOOTH.get(name, 0), real(_SLOPES.get(name, 1.0)), v, h, slope, e, first, energies,
+        _SMOOTH.get(activation, 0), real(_SLOPES.get(activation, 1.0)),
+        v, h, slope, e, first, energies,
     )  # fmt: skip
     for layer in range(network.n_layers):
         network.count_products(layer, n, times=2 * n_steps + 1 if layer else 1)
     ends = np.cumsum(sizes)
     cut = [slice(end - m, end) for end, m in zip(ends, sizes, strict=True)]
     errors = [np.ascontiguousarray(e[rows, :n].T) for rows in cut]
+    if not np.isfinite(energies[-1, :n]).all():
+        raise _diverged(name, Inference(n_steps, rate), errors, energies[:, :n])
     first_output = y - first[:, :n].T
     return Settled(
         [x, *(np.ascontiguousarray(v[rows, :n].T) for rows in cut[:-1])],
@@ -247,6 +263,17 @@ def settle(
         energies[:, :n].astype(np.float64),
         n_steps,
     )
+
+
+def _diverged(
+    name: str, inference: Inference, errors: list[Array], energies: Array
+) -> InferenceDiverged:
+    """Build the error of a batch that is no longer finite: where it began, and what it became."""
+    step = int(np.flatnonzero(~np.isfinite(energies).all(axis=1))[0])
+    sizes = [float(np.abs(error).max()) for error in errors]  # NaN, where there is one.
+    broken = [layer for layer, size in enumerate(sizes) if not math.isfinite(size)]
+    layer = broken[-1] if broken else int(np.argmax(sizes))
+    return diverged(name, inference, step, layer, sizes[layer])
 
 
 def _packed(network: Network) -> tuple[Array, Array]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 from neurosim.errors import ConfigError, NumericalError
 
@@ -66,11 +67,26 @@ class Inference:
         return self.halve or self.tolerance > 0
 
 
+class InferenceDiverged(NumericalError):
+    """Value nodes that are no longer finite."""
+
+    def in_training(self, step: int) -> Self:
+        """Return the same error, which also says in which step of training it came.
+
+        Parameters
+        ----------
+        step : int
+            So many steps the optimiser had made.
+        """
+        what, mend = str(self).split("; ", 1)
+        return type(self)(f"{what}, at step {step} of training; {mend}")
+
+
 def diverged(
     name: str, inference: Inference, step: int, layer: int, value: float
-) -> NumericalError:
+) -> InferenceDiverged:
     """Build the error of an inference that is no longer finite."""
-    return NumericalError(
+    return InferenceDiverged(
         f"{name}.inference: expected finite values, got {value:g} at step {step} of inference in "
         f"layer {layer}; lower the step (now {inference.step:g}), or the learning rate"
     )

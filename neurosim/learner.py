@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurosim.errors import NumericalError
+from neurosim.inference import InferenceDiverged
 from neurosim.network import Network, check_inputs, check_targets
 from neurosim.optimisers import Moments, Optimiser
 
@@ -195,14 +196,30 @@ class Learner:
         InputError
             As `check_inputs` and `check_targets`.
         NumericalError
-            When the run diverges; names layer, step and value.
+            When the run diverges; names layer, step and value, and the step of inference, if it
+            was inference that diverged.
         """
         inputs = check_inputs(network, x)
         targets = check_targets(network, y, len(inputs))
         return self.step(network, memory, inputs, targets, rate)
 
     def step(self, network: Network, memory: Memory, x: Array, y: Array, rate: float) -> Report:
-        """Take one step on samples that are checked; a learner may have a faster way."""
+        """Take one step on samples that are checked already.
+
+        Raises
+        ------
+        NumericalError
+            As `learn`.
+        """
+        try:
+            return self.take_step(network, memory, x, y, rate)
+        except InferenceDiverged as error:
+            raise error.in_training(int(memory.moments.n_steps[0])) from None
+
+    def take_step(
+        self, network: Network, memory: Memory, x: Array, y: Array, rate: float
+    ) -> Report:
+        """Go where `direction` says; a learner may have a faster way."""
         direction = self.direction(network, memory, x, y)
         loss = float(np.mean(direction.losses))
         if not np.isfinite(loss):

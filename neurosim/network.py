@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurosim.errors import ConfigError, InputError, nearest_name
+from neurosim.errors import ConfigError, InputError, check_real, nearest_name
 from neurosim.ledger import Ledger
 from neurosim.state import take_over
 
@@ -342,21 +342,13 @@ def check_inputs(network: Network, x: ArrayLike) -> Array:
     Raises
     ------
     InputError
-        For what are no numbers, another shape, an empty batch, or a value that is not finite (says
-        where).
+        For what are no real numbers, another shape, an empty batch, or a value that is not finite
+        (says where).
     """
-    try:
-        with np.errstate(over="ignore"):  # What float32 cannot hold is named below.
-            values = np.ascontiguousarray(x, dtype=network.dtype)
-    except (TypeError, ValueError):
-        n_in = network.config.sizes[0]
-        raise InputError.expected(
-            network, "inputs", f"(n_samples, {n_in}) numbers", type(x).__name__ + " of others",
-            "make all rows equally long, and numbers of words",
-        ) from None  # fmt: skip
+    n_in = network.config.sizes[0]
+    values = _converted(network, "inputs", f"(n_samples, {n_in}) numbers", x)
     if values.ndim == 1:
         values = values[None, :]
-    n_in = network.config.sizes[0]
     if values.ndim != 2 or values.shape[1] != n_in or len(values) == 0:
         raise InputError.expected(
             network, "inputs", f"(n_samples, {n_in}) values", np.shape(x),
@@ -384,10 +376,12 @@ def check_targets(network: Network, y: ArrayLike, n_samples: int) -> Array:
     Raises
     ------
     InputError
-        For a label outside the classes, another shape or number, or a value that is not finite.
+        For what are no real numbers, a label outside the classes or of no integer type, another
+        shape or number, or a value that is not finite.
     """
     n_out = network.config.sizes[-1]
-    values = np.asarray(y)
+    what = f"{n_samples} labels or ({n_samples}, {n_out}) values"
+    values = _real(network, "targets", what, y)
     if np.issubdtype(values.dtype, np.integer) and values.ndim <= 1 and n_out > 1:
         labels = np.atleast_1d(values)
         if labels.shape != (n_samples,):
@@ -402,9 +396,11 @@ def check_targets(network: Network, y: ArrayLike, n_samples: int) -> Array:
         targets = np.zeros((n_samples, n_out), dtype=network.dtype)
         targets[np.arange(n_samples), labels] = 1
         return targets
-    targets = np.ascontiguousarray(values, dtype=network.dtype)
+    targets = _converted(network, "targets", what, y)
     if targets.ndim <= 1 and targets.size == n_samples * n_out:
         targets = targets.reshape(n_samples, n_out)
+    if targets.shape == (n_samples,):
+        raise _no_labels(network, targets, values.dtype)
     if targets.shape != (n_samples, n_out):
         raise _wrong_number(network, n_samples, np.shape(y))
     if not np.isfinite(targets).all():
@@ -414,6 +410,47 @@ def check_targets(network: Network, y: ArrayLike, n_samples: int) -> Array:
             float(targets[sample, unit]), "mend or leave out the sample",
         )  # fmt: skip
     return targets
+
+
+def _real(network: Network, name: str, what: str, x: ArrayLike) -> NDArray:
+    """Return the array that was meant; refuse what is none, and what has an imaginary part."""
+    try:
+        values = np.asarray(x)
+    except (TypeError, ValueError):
+        raise _no_numbers(network, name, what, x) from None
+    check_real(network, name, values)
+    return values
+
+
+def _converted(network: Network, name: str, what: str, x: ArrayLike) -> Array:
+    """Return numbers as the network needs them; not copied where they are so already."""
+    values = _real(network, name, what, x)
+    try:
+        with np.errstate(over="ignore"):  # What float32 cannot hold is named as not finite.
+            return np.ascontiguousarray(values, dtype=network.dtype)
+    except (TypeError, ValueError, OverflowError):
+        raise _no_numbers(network, name, what, x) from None
+
+
+def _no_numbers(network: Network, name: str, what: str, got: object) -> InputError:
+    return InputError.expected(
+        network, name, what, type(got).__name__ + " of others",
+        "make all rows equally long, and numbers of words",
+    )  # fmt: skip
+
+
+def _no_labels(network: Network, labels: Array, dtype: np.dtype) -> InputError:
+    """Build the error of labels that are no integers, such as those of a table with a gap."""
+    classes = f"a class from 0 to {network.config.sizes[-1] - 1}"
+    gaps = np.flatnonzero(~np.isfinite(labels))
+    if len(gaps):
+        return InputError.expected(
+            network, f"labels[{gaps[0]}]", classes, float(labels[gaps[0]]),
+            "mend or leave out the sample",
+        )  # fmt: skip
+    return InputError.expected(
+        network, "labels", f"{classes}, as an integer", dtype, "write labels.astype(int)"
+    )
 
 
 def _wrong_number(network: Network, n_samples: int, got: Any) -> InputError:

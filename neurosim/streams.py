@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.datasets import ImageSet, load
-from neurosim.errors import ConfigError, InputError, nearest_name
+from neurosim.errors import ConfigError, InputError, check_real, nearest_name
 from neurosim.randomness import Streams
 
 Kind = Literal["split", "permuted"]
@@ -465,6 +465,7 @@ def _pixels(images: ImageSet, part: str) -> FloatArray:
             f"{images.name}.{part}_labels", f"[{where}]", "an integer of 0 or more",
             labels[where].item(), "number the classes from 0",
         )  # fmt: skip
+    check_real(owner, "dtype", x)
     values: FloatArray = x.astype(np.float32)
     if x.dtype == np.uint8:
         values /= np.float32(255)

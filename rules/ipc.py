@@ -68,7 +68,9 @@ class IncrementalPredictiveCoding(PredictiveCoding):
         weights, biases = ends
         return Direction(weights, biases, losses)
 
-    def step(self, network: Network, memory: Memory, x: Array, y: Array, rate: float) -> Report:
+    def take_step(
+        self, network: Network, memory: Memory, x: Array, y: Array, rate: float
+    ) -> Report:
         """Take the steps of inference, and with each a step of the optimiser."""
         moments = memory.moments
 

@@ -63,10 +63,12 @@ class PredictiveCoding(Learner):
         ]
         return Direction([w for w, _ in changes], [b for _, b in changes], settled.losses)
 
-    def step(self, network: Network, memory: Memory, x: Array, y: Array, rate: float) -> Report:
+    def take_step(
+        self, network: Network, memory: Memory, x: Array, y: Array, rate: float
+    ) -> Report:
         """Take one step; unless someone looks on, no change of the weights is written down."""
         if memory.tap is not None:
-            return super().step(network, memory, x, y, rate)
+            return super().take_step(network, memory, x, y, rate)
         if len(x) == 1 and "settling" not in memory.room:
             memory.room["settling"] = Room(network)
         settled = self.settle(network, x, y, memory.room.get("settling"))

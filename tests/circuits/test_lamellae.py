@@ -31,6 +31,12 @@ def developed(shape=(7, 6)):
     return maps
 
 
+def test_images_with_an_imaginary_part_are_refused():
+    maps = developed()
+    with pytest.raises(InputError, match="images: expected real numbers, got 'complex64 of shape"):
+        maps.develop(drawn_images(5, (7, 6)) * np.complex64(1j))
+
+
 def sheet_of(n, shape=(3, 3, 2), seed=0):
     return np.random.default_rng(seed).random((n, *shape)).astype(np.float32)
 

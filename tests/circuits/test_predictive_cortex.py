@@ -257,6 +257,7 @@ def test_the_same_seed_learns_the_same_bits(digits):
     [
         (lambda c: c.study(np.ones((2, 63))), InputError, "reshape"),
         (lambda c: c.study(np.full((1, 64), np.nan)), InputError, r"images\[0, 0\]"),
+        (lambda c: c.study(np.ones((1, 64)) * 1j), InputError, "images: expected real numbers"),
         (lambda c: c.study(np.ones((1, 64)), np.array([10])), InputError, "classes from 0 to 9"),
         (lambda c: c.surprise([[300] * 64]), InputError, "grey levels"),
         (lambda c: c.surprise([[0] * 66]), InputError, "at most 64 pixels"),

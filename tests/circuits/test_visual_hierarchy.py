@@ -80,5 +80,7 @@ def test_bad_input_is_refused(hierarchy, images):
         hierarchy.perceive(images[:, 1:])
     with pytest.raises(InputError, match="finite"):
         hierarchy.perceive(images * np.nan)
+    with pytest.raises(InputError, match="images: expected real numbers, got 'complex128"):
+        hierarchy.perceive(images * 1j)
     with pytest.raises(ConfigError, match="try 5"):
         VisualHierarchyConfig(shift=0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neurosim import fused_inference
-from neurosim.errors import ConfigError
+from neurosim.errors import ConfigError, NumericalError
 from neurosim.network import Network, NetworkConfig
 from neurosim.predictive_coding import Inference, settle
 
@@ -100,3 +100,19 @@ def test_another_loss_is_refused():
     net = network(loss="cross_entropy")
     with pytest.raises(ConfigError, match="mse"):
         fused_inference.settle(net, *samples(net), 3, 0.1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_batch_that_diverges_is_named_at_the_step_at_which_it_does(dtype):
+    net = network(activation="linear", dtype=dtype)
+    x, y = samples(net)
+    rate, n_steps = 100.0, 300
+    short = fused_inference.settle(net, x, y, 1, rate)
+    assert np.isfinite(short.energies).all()
+    said = r"\w+\.inference: expected finite values, got (nan|inf) at step (\d+) of inference in "
+    with pytest.raises(NumericalError, match=said + r"layer 2; lower the step \(now 100\)") as e:
+        fused_inference.settle(net, x, y, n_steps, rate)
+    step = int(str(e.value).split("at step ")[1].split()[0])
+    with np.errstate(over="ignore", invalid="ignore"):
+        _, energies = by_the_formula(net, x, y, n_steps, rate, 1.0)
+    assert step == np.flatnonzero(~np.isfinite(energies).all(axis=1))[0] > 3

@@ -157,6 +157,9 @@ def test_inputs_that_need_no_conversion_are_not_copied():
         ([["a"] * 7], "make all rows equally long, and numbers of words"),
         ([[0] * 6 + [np.nan]] * 2, "inputs[0, 6]: expected a finite number, got nan"),
         ([[0] * 7, [0, np.inf, 0, 0, 0, 0, 0]], "inputs[1, 1]: expected a finite number"),
+        ([[0] * 6 + [10**400]], "expected (n_samples, 7) numbers"),
+        (np.ones((2, 7)) * 1j, "inputs: expected real numbers, got 'complex128 of shape (2, 7)'"),
+        ([[1 + 0j] * 7], "inputs: expected real numbers"),
     ],
 )
 def test_inputs_that_cannot_be_used_are_refused(x, words):
@@ -173,6 +176,11 @@ def test_inputs_that_cannot_be_used_are_refused(x, words):
         ([0, 1, 2], "expected 2 labels or (2, 4) values, got (3,)"),
         (np.zeros((2, 3)), "expected 2 labels or (2, 4) values, got (2, 3)"),
         (np.full((2, 4), np.nan), "targets[0, 0]: expected a finite number"),
+        ([0.0, np.nan], "labels[1]: expected a class from 0 to 3, got nan; mend or leave out"),
+        ([0.0, 3.0], "labels: expected a class from 0 to 3, as an integer, got dtype('float64')"),
+        (np.ones((2, 4)) * 1j, "targets: expected real numbers, got 'complex128 of shape (2, 4)'"),
+        (["cat", "dog"], "expected 2 labels or (2, 4) values, got 'list of others'"),
+        ([[1, 0, 0, 0], [0, 1]], "expected 2 labels or (2, 4) values, got 'list of others'"),
     ],
 )
 def test_targets_that_cannot_be_used_are_refused(y, words):

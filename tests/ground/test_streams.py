@@ -172,6 +172,9 @@ def test_images_that_are_not_images_are_refused():
     bad = ImageSet("mine", spoilt, good.train_labels, good.test_images / 255, good.test_labels)
     with pytest.raises(InputError, match=r"mine\.train_images\.\[7, 1, 2\].*nan"):
         Stream(SMALL, 0, bad)
+    turned = replace(good, name="mine", train_images=good.train_images * 1j)
+    with pytest.raises(InputError, match=r"mine\.train_images\.dtype: expected real numbers"):
+        Stream(SMALL, 0, turned)
     with pytest.raises(InputError, match="0 to 1"):
         Stream(SMALL, 0, good)  # Floats of 0..255.
     small = numbered_set()

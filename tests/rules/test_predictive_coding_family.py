@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from neurosim.discovery import members
+from neurosim.errors import NumericalError
 from neurosim.learner import Learner
 from neurosim.ledger import counting
 from neurosim.network import Network, NetworkConfig
 from neurosim.optimisers import Optimiser
 from neurosim.predictive_coding import Inference, settle, stable_step
+from neurosim.training import train
 
 LEARNERS = members("rules", Learner)
 PC, IPC, ZIL = LEARNERS["pc"], LEARNERS["ipc"], LEARNERS["zil"]
@@ -246,3 +248,27 @@ def test_sparse_networks_answer_as_they_learn():
     for _ in range(100):
         learner.learn(network, memory, x, y)
     assert (learner.output(network, memory, x).argmax(axis=1) == y.argmax(axis=1)).all()
+
+
+@pytest.mark.parametrize("name", ["pc", "ipc", "prospective"])
+@pytest.mark.parametrize("n", [1, 6])
+@pytest.mark.parametrize("way", ["learn", "train", "looked at"])
+def test_an_inference_that_diverges_says_in_which_step_of_training(name, n, way):
+    network, x, y = made(n=n, activation="linear", loss="mse")
+    optimiser = Optimiser("sgd", eta=1e-30)
+    calm = LEARNERS[name](optimiser=optimiser, inference=Inference(4, 0.01))
+    memory = calm.begin(network, np.random.default_rng(0))
+    calm.learn(network, memory, x, y)
+    calm.learn(network, memory, x, y)
+    done = int(memory.moments.n_steps[0])
+    assert done == (8 if name == "ipc" else 2)  # Incremental: a step of weights with each.
+    wild = LEARNERS[name](optimiser=optimiser, inference=Inference(400, 1e6))
+    memory.tap = (lambda *signal: None) if way == "looked at" else None
+    said = rf"^{type(wild).__name__}\.inference: expected finite values, got (nan|-?inf|[\d.e+]+) "
+    said += r"at step \d+ of inference in layer \d, at step (\d+) of training; lower the step"
+    with np.errstate(all="ignore"), pytest.raises(NumericalError, match=said) as caught:
+        if way == "train":
+            next(train(wild, network, memory, x, y, 1, n, np.random.default_rng(0)))
+        wild.learn(network, memory, x, y)
+    step = int(str(caught.value).split(", at step ")[1].split()[0])
+    assert step >= done if name == "ipc" else step == done
