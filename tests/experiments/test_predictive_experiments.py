@@ -63,6 +63,8 @@ def test_labels_drift_in_half_of_the_classes_and_before_the_test(fashion):
     assert answers[0] == answers[63] != answers[64]
     assert seen[64].training is seen[63].training and seen[65].training is not seen[64].training
     assert set(np.unique(seen[0].tests[0].targets)) == {-1.0, 1.0}
+    assert set(np.unique(seen[0].training.targets)) == {0.0, 1.0}
+    assert set(np.unique(seen[1].training.targets)) == {-1.0, 1.0}
 
 
 def test_pretraining_draws_what_torch_draws_in_the_order_of_the_authors_code(fashion):
