@@ -94,7 +94,7 @@ class Settling:
         self.x, self.input_precision = x, network.dtype.type(input_precision)
         n, widths = len(x), network.config.sizes[1:]
         self.step = np.full(n, inference.step, dtype=network.dtype)
-        self._z = [(x if free_input is False else x.copy()).T]
+        self._z = [x.T if free_input is False else x.T.copy()]
         self._z += [np.empty((w, n), network.dtype) for w in widths[:-1]]
         self._h = [self._z[0], *(np.empty_like(z) for z in self._z[1:])]
         self._mu = [np.empty((w, n), network.dtype) for w in widths]
