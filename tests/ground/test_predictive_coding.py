@@ -68,7 +68,7 @@ def same(settled, wanted, rtol=1e-10):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("n", [1, 5, 20])
+@pytest.mark.parametrize("n", [1, 5, 20])  # One call, BLAS, tiles (where there are any).
 @pytest.mark.parametrize("halve", [False, True])
 def test_settling_is_the_formulas(loss, activation, n, halve):
     network, x, y = made(n=n, loss=loss, activation=activation)
