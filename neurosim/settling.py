@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from neurosim.errors import InputError
 from neurosim.inference import Inference, diverged
 from neurosim.network import LEAK, Network
+from neurosim.products import product, transposed
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
@@ -93,7 +94,7 @@ class Settling:
         self.x, self.input_precision = x, network.dtype.type(input_precision)
         n, widths = len(x), network.config.sizes[1:]
         self.step = np.full(n, inference.step, dtype=network.dtype)
-        self._z = [(x if free_input is False else x.copy()).T]
+        self._z = [x.T if free_input is False else x.T.copy()]
         self._z += [np.empty((w, n), network.dtype) for w in widths[:-1]]
         self._h = [self._z[0], *(np.empty_like(z) for z in self._z[1:])]
         self._mu = [np.empty((w, n), network.dtype) for w in widths]
@@ -131,7 +132,7 @@ class Settling:
         """Lay the weights out the other way too: worth it for more steps than a few."""
         first = 0 if self.free_input is not False else 1
         for layer in range(first, self.n_layers):
-            self._turned[layer] = np.ascontiguousarray(self.network.weights[layer].T)
+            self._turned[layer] = transposed(self.network.weights[layer])
 
     def move(self) -> None:
         """Take one step with every value node that something may pull at."""
@@ -222,13 +223,16 @@ class Settling:
         self._products = [0] * self.n_layers
 
     def _product(self, layer: int) -> None:
-        np.matmul(self.network.weights[layer], self._h[layer], out=self._mu[layer])
+        h = np.ascontiguousarray(self._h[layer])  # The input came with a row a sample.
+        product(self.network.weights[layer], h, self._mu[layer])
         self._products[layer] += 1
 
     def _send_back(self, layer: int) -> None:
         turned = self._turned[layer]
-        w = self.network.weights[layer].T if turned is None else turned
-        np.matmul(w, self._eps[layer], out=self._back[layer])
+        if turned is None:
+            np.matmul(self.network.weights[layer].T, self._eps[layer], out=self._back[layer])
+        else:
+            product(turned, self._eps[layer], self._back[layer])
         self._products[layer] += 1
 
     def _miss(self, layer: int) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +22,7 @@ from neurosim.ledger import counting
 from neurosim.network import Network, NetworkConfig
 from neurosim.optimisers import Optimiser
 from neurosim.predictive_coding import Inference, settle, stable_step
+from neurosim.products import IN_TILES, product
 from neurosim.resources import cpu_seconds, times_to_measure
 from rules.pc import PredictiveCoding
 
@@ -27,6 +32,11 @@ Step = Callable[[], object]
 OURS, LESS = "neurosim", "neurosim_same_energy"
 N_IN, N_OUT = 784, 10
 SAME = 1e-5  # Weights of two programs that do the same differ by rounding of this order.
+CAP = "OPENBLAS_CORETYPE"
+ASK = """
+import numpy, threadpoolctl
+print(*(i["architecture"] for i in threadpoolctl.threadpool_info() if "architecture" in i))
+"""
 
 
 @dataclass(frozen=True)
@@ -132,7 +142,7 @@ class Task:
         return self.inference
 
 
-def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> dict[str, float]:
+def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> dict[str, Any]:
     """Measure CPU time on one thread; ratios are medians over interleaved rounds."""
     installed = peers.known()
     wanted = config.against or tuple(installed)
@@ -142,12 +152,9 @@ def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> di
         elif config.loss not in peers.losses(name):
             tick(f"{name}: does not know {config.loss}, not measured")
     sides = [n for n in wanted if installed.get(n, False) and config.loss in peers.losses(n)]
-    values: dict[str, float] = {}
+    values: dict[str, Any] = {}
     with threadpool_limits(limits=1):
-        kernels = {f"{i['internal_api']} {i.get('architecture', '')}" for i in threadpool_info()}
-        tick(f"products by {', '.join(sorted(kernels))}")
-        values["sgemm_flops_per_second"] = sgemm_flops(config.repeats)
-        tick(f"sgemm of 2048: {values['sgemm_flops_per_second'] / 1e9:.0f} GFLOP/s")
+        values |= blas_in_use(tick) | peaks(config.repeats, tick)
         for width in config.widths:
             for batch in config.batches:
                 values |= compared(config, width, batch, sides, values, tick)
@@ -155,16 +162,54 @@ def run(config: Config, tick: Callable[[str], object] = lambda line: None) -> di
     return values
 
 
-def sgemm_flops(repeats: int, n: int = 2048) -> float:
-    """Return floating point operations a second of one thread in a large product."""
-    a = np.random.default_rng(0).random((n, n), dtype=np.float32)
-    out = np.empty_like(a)
-    product: Step = partial(np.matmul, a, a, out=out)
-    return 2 * n**3 / float(np.median([cpu_seconds(product) for _ in range(max(3, repeats // 3))]))
+def blas_in_use(tick: Callable[[str], object] = lambda line: None) -> dict[str, str]:
+    """Return whose products are used, and which kernels OpenBLAS would take if it were let.
+
+    A variable of the environment may hold OpenBLAS to older kernels than the processor's; peers
+    that bring their own products do not read it.
+    """
+    families = [(i["internal_api"], i.get("architecture", "")) for i in threadpool_info()]
+    found = {"blas": ", ".join(sorted({f"{api} {family}".strip() for api, family in families}))}
+    tiles = "our own tiles (AVX-512) for batches, else by " if IN_TILES else ""
+    tick(f"products by {tiles}{found['blas']}")
+    taken = [family for api, family in families if api == "openblas"]
+    if os.environ.get(CAP) and taken:
+        left = {name: value for name, value in os.environ.items() if name != CAP}
+        told = subprocess.run([sys.executable, "-c", ASK], env=left, capture_output=True, text=True)
+        free = told.stdout.split()
+        if free and free[0] != taken[0]:
+            found["blas_if_free"] = f"openblas {free[0]}"
+            tick(
+                f"{CAP}={os.environ[CAP]} holds OpenBLAS to its {taken[0]} kernels; by itself it "
+                f"takes {free[0]}: run `env -u {CAP} neurosim bench cortex` to let it"
+            )
+    return found
+
+
+def peaks(repeats: int, tick: Callable[[str], object] = lambda line: None) -> dict[str, float]:
+    """Return the floating point operations a second of one thread, by whose product is fastest.
+
+    Of BLAS in a large product, 2048 x 2048 twice, and of our tiles where they are used, in one of
+    256 x 256 with 64 samples, which lies in the cache.
+    """
+    sides: dict[str, tuple[Callable[..., object], int, int]] = {"blas": (np.matmul, 2048, 2048)}
+    if IN_TILES:
+        sides["tiles"] = (product, 256, 64)
+    found = {}
+    for name, (multiply, n, n_columns) in sides.items():
+        w = np.random.default_rng(0).random((n, n), dtype=np.float32)
+        h, out = w[:, :n_columns].copy(), np.empty((n, n_columns), np.float32)
+        step: Step = partial(multiply, w, h, out)
+        times = times_to_measure(step, enough=0.03)
+        seconds = float(np.median([cpu_seconds(step, times) for _ in range(max(3, repeats // 3))]))
+        found[f"sgemm_{name}_flops_per_second"] = 2 * n * n * n_columns / seconds
+    for name, flops in found.items():
+        tick(f"sgemm by {name.split('_')[1]}: {flops / 1e9:.0f} GFLOP/s")
+    return {**found, "sgemm_flops_per_second": max(found.values())}
 
 
 def compared(
-    config: Config, width: int, batch: int, names: list[str], values: dict[str, float],
+    config: Config, width: int, batch: int, names: list[str], values: dict[str, Any],
     tick: Callable[[str], object],
 ) -> dict[str, float]:  # fmt: skip
     """Measure all sides on one network and batch; check that they compute the same."""
@@ -231,7 +276,7 @@ def grown(config: Config, tick: Callable[[str], object]) -> dict[str, float]:
     return found
 
 
-def table(values: dict[str, float]) -> str:
+def table(values: dict[str, Any]) -> str:
     """Return step times, ratios and growth as Markdown."""
     places = [k.removeprefix("sgemm_share_") for k in values if k.startswith("sgemm_share_")]
     names = [OURS, LESS] + [
@@ -256,6 +301,9 @@ def table(values: dict[str, float]) -> str:
         lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(cells) + " |")
     shares = [f"{100 * values[f'sgemm_share_{place}']:.0f} %" for place in places]
     lines.append("| share of the sgemm peak | " + " | ".join(shares) + " |")
+    if "blas" in values:
+        held = f" ({CAP}; {values['blas_if_free']} by itself)" if "blas_if_free" in values else ""
+        lines += ["", f"BLAS: {values['blas']}{held}."]
     for kind in ("width", "depth"):
         sizes = [k.split("_")[-1] for k in values if k.startswith(f"seconds_{kind}_")]
         if sizes:

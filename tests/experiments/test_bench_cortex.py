@@ -2,6 +2,10 @@
 
 import importlib.util
 import json
+import os
+import platform
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -67,13 +71,36 @@ def test_sides_are_measured_on_the_same_step(tmp_path, capsys):
         assert values[f"speedup_torch_pc_{place}"] > 0
         assert 0 < values[f"sgemm_share_{place}"] < 1
         assert 1 <= values[f"n_steps_same_energy_{place}"] <= 20
-    assert values["sgemm_flops_per_second"] > 1e9
+    assert values["sgemm_flops_per_second"] >= values["sgemm_blas_flops_per_second"] > 1e9
+    assert values["blas"] and f"BLAS: {values['blas']}" in said
     assert {"slope_width", "slope_depth"} <= set(values)
     assert values["bytes_per_parameter_width_32"] > 4
     assert "| torch pc |" in said and "share of the sgemm peak" in said
     for name in ("pcx", "jpc"):
         if importlib.util.find_spec(name) is None:
             assert f"{name}: absent (not installed)" in said
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="kernels of x86-64 are asked for")
+@pytest.mark.parametrize("cap", ["Nehalem", None])
+def test_a_variable_that_holds_the_blas_back_is_named(cap):
+    left = {name: value for name, value in os.environ.items() if name != cortex.CAP}
+    ask = "import json; from experiments.benchmarks.cortex import blas_in_use as ask\n"
+    told = subprocess.run(
+        [sys.executable, "-c", ask + "print(json.dumps(ask(print)))"],
+        env={**left, cortex.CAP: cap} if cap else left, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    *said, found = told.stdout.splitlines()
+    blas = json.loads(found)
+    if "openblas" not in blas["blas"]:
+        pytest.skip("NumPy has another BLAS")
+    if cap is None:
+        assert set(blas) == {"blas"} and len(said) == 1
+        return
+    assert "openblas Nehalem" in blas["blas"] and "Nehalem" not in blas["blas_if_free"]
+    free = blas["blas_if_free"].removeprefix("openblas ")
+    assert f"{cortex.CAP}=Nehalem holds OpenBLAS to its Nehalem kernels" in said[-1]
+    assert f"takes {free}: run `env -u {cortex.CAP} neurosim bench cortex`" in said[-1]
 
 
 def test_fewer_steps_come_as_far_down():

@@ -14,7 +14,8 @@ from rules.backprop import Backprop
 
 def test_a_protocol_stands_under_the_name_of_its_learners_file():
     for name, protocol in PROTOCOLS.items():
-        assert type(protocol.learner).__module__ == f"rules.{name.removesuffix('_wide')}"
+        of_learner = name.removesuffix("_wide").removesuffix("_searched")
+        assert type(protocol.learner).__module__ == f"rules.{of_learner}"
         assert protocol.n_epochs >= 1 and protocol.batch >= 1
         assert protocol.schedule(0.0) == 1.0
 

@@ -68,7 +68,7 @@ def same(settled, wanted, rtol=1e-10):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("n", [1, 5])
+@pytest.mark.parametrize("n", [1, 5, 20])  # One call, BLAS, tiles (where there are any).
 @pytest.mark.parametrize("halve", [False, True])
 def test_settling_is_the_formulas(loss, activation, n, halve):
     network, x, y = made(n=n, loss=loss, activation=activation)
@@ -88,8 +88,9 @@ def test_errors_that_are_zero_by_construction_are_left_out_and_nothing_else(size
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
-def test_parts_of_input_and_output_may_be_free(activation):
-    network, x, y = made(loss="mse", activation=activation)
+@pytest.mark.parametrize("n", [5, 20])
+def test_parts_of_input_and_output_may_be_free(activation, n):
+    network, x, y = made(n=n, loss="mse", activation=activation)
     rng = np.random.default_rng(4)
     free, unknown = rng.random(x.shape) < 0.5, rng.random(y.shape) < 0.5
     inference = Inference(n_steps=15, step=0.2)
