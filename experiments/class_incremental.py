@@ -172,7 +172,10 @@ class Config:
         if not self.protocol.startswith("van_de_ven") or not isinstance(method, NetworkMethod):
             return method
         own = {name: v for name, v in method.van_de_ven.items() if name != "per_class"}
-        return replace(method, hidden=(400, 400), optimiser="adam", eta=1e-3, gain=6**-0.5, **own)
+        return replace(
+            method, hidden=(400, 400), optimiser="adam", eta=1e-3, gain=6**-0.5,
+            drawn_biases=True, **own,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
