@@ -14,8 +14,8 @@ if TYPE_CHECKING:  # Matplotlib is slow to import; only drawing needs it.
 
 FloatArray = NDArray[Any]
 
-DISTANCES = (3.5, 7.0, 11.0)
-"""From a point to the edge of its name; what is further would be taken for another's [points]."""
+DISTANCES = (3.5, 7.0, 11.0, 18.0)
+"""From a point to the edge of its name [points]."""
 SPACING = 3.0
 """Of the places along a line that a name should not cover [pixels]."""
 MARGIN = 3.0
@@ -109,6 +109,7 @@ def name_points(
                 out = bool((low < inside.min).any() or (high > inside.max).any())
                 worse = 1000 * out + n_within(taken, low - MARGIN, high + MARGIN)
                 worse += 5 * n_within(others, low - APART, high + APART)
+                worse += 50 * n_within(others, low - MARGIN, high + MARGIN)
                 tried.append((worse, distance, place))
         _, distance, place = min(tried, key=lambda each: each[0])
         taken = np.concatenate([taken, grid(*stand(note, place, distance))])
