@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from experiments.comparison import check_names
 from neurosim.errors import CorruptFileError
 from neurosim.plotting import label
+from neurosim.point_names import name_points
 from neurosim.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -45,9 +46,6 @@ COLOURS: Mapping[str, str] = MappingProxyType(
 
 TICKS = (20, 40, 60, 70, 80, 85, 90, 93, 95, 97, 98, 99)
 """Accuracies that are written at the axis [%]."""
-
-FAR = 5000.0
-"""From where on there is no room to the right [kB]."""
 
 expected = {
     "best_mnist": (98.0, "this project's bar for the fast memory on Split-MNIST in 1.1 MB [%]"),
@@ -197,11 +195,12 @@ def plot(result: Result, axes: Axes) -> None:
     so that 98 and 99 % are as far apart as 60 and 80 %.
     """
     axes.set_axis_off()
+    panels = {}
     for left, name, said in (
         (0.0, "beside_kb", "kept beside the network"),
         (0.56, "all_kb", "kept, the network too"),
     ):
-        panel = axes.inset_axes((left, 0.24, 0.44, 0.76))
+        panel = panels[name] = axes.inset_axes((left, 0.24, 0.44, 0.76))
         panel.set_xscale("log")
         panel.set_yscale("function", functions=(_spread, _gather))
         panel.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
@@ -210,6 +209,8 @@ def plot(result: Result, axes: Axes) -> None:
         label(panel.yaxis, "accuracy after all tasks", "%")
     handles, names = panel.get_legend_handles_labels()
     axes.legend(handles, names, fontsize=7, ncol=3, loc="lower center", bbox_to_anchor=(0.5, -0.03))
+    for name, panel in panels.items():
+        _name(panel, result.rows, name)
 
 
 def _spread(accuracy: FloatArray) -> FloatArray:
@@ -232,19 +233,17 @@ def _draw(axes: Axes, rows: tuple[Row, ...], name: str) -> None:
             markersize=4, capsize=2, zorder=2 if len(own) > 1 else 3,
             markerfacecolor="white" if own[0].raw_images else colour,
         )  # fmt: skip
-    alone = sorted((r for r in rows if not r.family), key=lambda r: r.accuracy)
-    for number, row in enumerate(alone):
-        x = getattr(row, name)
-        if not x:  # Nothing beside the network: there is no place on a logarithmic axis.
+    alone = [r for r in rows if not r.family]
+    placed = [r for r in alone if getattr(r, name)]
+    axes.plot([getattr(r, name) for r in placed], [r.accuracy for r in placed], "kx", markersize=4)
+    for row in alone:
+        if not getattr(row, name):  # There is no place for nothing on a logarithmic axis.
             axes.axhline(row.accuracy, color="0.7", linewidth=0.7, linestyle=":")
-            axes.annotate(
-                row.method, (0.01 + 0.2 * (number % 2), row.accuracy), fontsize=6,
-                xycoords=("axes fraction", "data"), va="bottom",
-            )  # fmt: skip
-            continue
-        axes.plot(x, row.accuracy, "x", color="black", markersize=4)
-        right = x < FAR  # Names of what is far out stand to the left of it.
-        axes.annotate(
-            row.method, (x, row.accuracy), fontsize=6, ha="left" if right else "right",
-            xytext=(4 if right else -4, 3 if number % 2 else -8), textcoords="offset points",
-        )  # fmt: skip
+
+
+def _name(axes: Axes, rows: tuple[Row, ...], name: str) -> None:
+    """Write the names of the methods that are no family."""
+    alone = [r for r in rows if not r.family]
+    left = axes.get_xlim()[0]
+    x = [getattr(row, name) or left for row in alone]
+    name_points(axes, [row.method for row in alone], x, [row.accuracy for row in alone])

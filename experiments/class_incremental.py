@@ -40,6 +40,7 @@ from neurosim.errors import ConfigError
 from neurosim.hdf5 import Arrays
 from neurosim.metrics import mean_interval
 from neurosim.plotting import label
+from neurosim.point_names import name_points
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
 from neurosim.streams import Stream, StreamConfig, mammoth, van_de_ven
@@ -172,7 +173,10 @@ class Config:
         if not self.protocol.startswith("van_de_ven") or not isinstance(method, NetworkMethod):
             return method
         own = {name: v for name, v in method.van_de_ven.items() if name != "per_class"}
-        return replace(method, hidden=(400, 400), optimiser="adam", eta=1e-3, gain=6**-0.5, **own)
+        return replace(
+            method, hidden=(400, 400), optimiser="adam", eta=1e-3, gain=6**-0.5,
+            drawn_biases=True, **own,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -356,25 +360,15 @@ def plot(result: Result, axes: Axes) -> None:
         )
     )
     lines: dict[str, list[tuple[float, NDArray[np.float64]]]] = {}
-    n_crosses = 0
+    alone: dict[str, tuple[float, float]] = {}
     for arm in result.config.arms:
         values = 100 * result.values(arm, "acc")
         extra = result.values(arm, "n_bytes") - result.values(arm, "n_bytes_network")
         family = arm.rsplit(" ", 2 if arm.startswith("fast") else 1)[0]
         if family in FAMILIES:
             lines.setdefault(family, []).append((float(extra.mean()), values))
-        elif extra.mean() > 0:
-            n_crosses += 1  # Labels above and below in turn: some crosses lie close together.
-            axes.plot(extra.mean(), values.mean(), "kx", markersize=5)
-            axes.annotate(
-                arm, (extra.mean(), values.mean()), fontsize=7,
-                xytext=(4, 3 if n_crosses % 2 else -8), textcoords="offset points",
-            )  # fmt: skip
         else:
-            axes.axhline(values.mean(), color="0.6", linewidth=0.8, linestyle=":")
-            axes.annotate(
-                arm, (0.01, values.mean()), xycoords=("axes fraction", "data"), fontsize=7
-            )
+            alone[arm] = float(extra.mean()), float(values.mean())
     for family, points in lines.items():
         means = [mean_interval(values) for _, values in points]
         bars = [[m.mean - m.low for m in means], [m.high - m.mean for m in means]]
@@ -383,8 +377,23 @@ def plot(result: Result, axes: Axes) -> None:
             color=colours[family], label=family, markersize=4, capsize=2,
         )  # fmt: skip
     axes.set_xscale("log")
+    _draw_alone(axes, alone)
     label(axes.xaxis, "kept besides the network that answers", "bytes")
     label(axes.yaxis, "accuracy after all tasks", "%")
     axes.set_title(f"{result.config.dataset}, {result.config.scenario}-incremental")
     if lines:
         axes.legend(fontsize=8)
+    left = axes.get_xlim()[0]
+    name_points(
+        axes, list(alone), [kept or left for kept, _ in alone.values()],
+        [accuracy for _, accuracy in alone.values()], fontsize=7,
+    )  # fmt: skip
+
+
+def _draw_alone(axes: Axes, alone: Mapping[str, tuple[float, float]]) -> None:
+    """Draw what is of no family, by bytes and accuracy: a cross, or a line if it keeps nothing."""
+    for kept, accuracy in alone.values():
+        if kept:
+            axes.plot(kept, accuracy, "kx", markersize=5)
+        else:
+            axes.axhline(accuracy, color="0.6", linewidth=0.8, linestyle=":")

@@ -34,6 +34,8 @@ class NetworkMethod(Method):
         Learning rate.
     gain : float
         Of the first weights, as a factor of He's; torch's own are 1/sqrt(6) of them.
+    drawn_biases : bool
+        Whether the first biases are drawn from +-1/sqrt(n_pre), as torch's are; else they are 0.
 
     Attributes
     ----------
@@ -45,6 +47,7 @@ class NetworkMethod(Method):
     optimiser: str = "sgd"
     eta: float = 0.03
     gain: float = 1.0
+    drawn_biases: bool = False
 
     van_de_ven: ClassVar[Mapping[str, Any]] = {}
 
@@ -66,6 +69,9 @@ class NetworkLearner:
         self.network = Network(NetworkConfig(sizes, initial="kaiming_uniform"), rng)
         for weights in self.network.weights:
             weights *= np.float32(method.gain)
+        if method.drawn_biases:
+            for biases, n_pre in zip(self.network.biases, sizes[:-1], strict=True):
+                biases[:] = rng.uniform(-(n_pre**-0.5), n_pre**-0.5, size=biases.shape)
         kind = Optimiser(method.optimiser, method.eta)  # type: ignore[arg-type]
         self.moments = Moments(kind, self.network.parameters)
         self._memory = Memory(self.moments)

@@ -34,7 +34,8 @@ class FlyModel(Method):
     References
     ----------
     Shen, Dasgupta & Navlakha (2021) arXiv:2107.07617 (2023, Neural Comput. 35:1797). Written from
-    memory; their inputs are features of a pretrained network, ours are pixels.
+    memory, with the constants of the port Ramos-Ramos/FlyModel (3,200 cells of 10 inputs, 160 of
+    which fire, 0.01, no decay); their inputs are 84 features of a trained network, ours are pixels.
     """
 
     n_units: int = 3200

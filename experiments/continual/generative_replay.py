@@ -68,7 +68,7 @@ class Generator(torch.nn.Module):
         self.n_latent = n_latent
         self.encoder = torch.nn.ModuleList(_layers((n_inputs, *hidden)))
         self.mean = torch.nn.Linear(hidden[-1], n_latent)
-        self.log_variance = torch.nn.Linear(hidden[-1], n_latent)
+        self.log_variance = torch.nn.Linear(hidden[-1], n_latent, bias=False)
         self.decoder = torch.nn.ModuleList(_layers((n_latent, *hidden[::-1])))
         self.pixels = torch.nn.Linear(hidden[0], n_inputs)
 
@@ -115,7 +115,8 @@ class _Dreaming(NetworkLearner):
         noise = self.rng.standard_normal((len(x), self.generator.n_latent), np.float32)
         self.optimiser.zero_grad()
         losses = self.generator.loss(torch.from_numpy(x), torch.from_numpy(noise))
-        (losses * torch.from_numpy(weights)).sum().backward()
+        # A pixel's share, so that Adam's epsilon is to the slopes what it is in the authors' code.
+        ((losses / x.shape[1]) * torch.from_numpy(weights)).sum().backward()
         self.optimiser.step()
         n = self._n_weights
         self.ledger.add(0, n, 3 * n * len(x), 12 * n)

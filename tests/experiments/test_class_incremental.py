@@ -104,6 +104,13 @@ def test_a_protocol_brings_its_own_network():
     ewc = config.method("EWC")
     assert (ewc.hidden, ewc.optimiser, ewc.eta, ewc.strength) == ((400, 400), "adam", 1e-3, 1e9)
     assert config.method("ER 20").by_tasks and config.method("ER 20").per_class == 20
+    # What is published is of the arms that keep as much as the authors' buffer.
+    for arm in ("ER 100", "A-GEM 100"):
+        assert config.method(arm).per_class == type(config.method(arm)).van_de_ven["per_class"]
+    assert (
+        config.method("SI").drawn_biases
+        and not class_incremental.Config().method("SI").drawn_biases
+    )
     assert config.stream().iterations == 2000 and config.method("NCM") == NearestClassMean()
     assert class_incremental.Config().method("EWC").hidden == (100, 100)
     with pytest.raises(ConfigError, match="did you mean ER 10"):

@@ -130,6 +130,17 @@ def capture(learner):
     return kept
 
 
+def test_first_weights_and_biases_are_torchs_where_they_are_asked_for():
+    wide = NetworkMethod(hidden=(3000,), gain=6**-0.5, drawn_biases=True)
+    network, plain = learner_of(wide).network, learner_of(replace(wide, drawn_biases=False)).network
+    torchs = 16**-0.5  # Both uniform within 1/sqrt(n_pre): torch.nn.Linear.reset_parameters.
+    for values in (network.weights[0], network.biases[0]):
+        assert 0.99 * torchs < np.abs(values).max() <= torchs
+        assert values.std() == pytest.approx(torchs / math.sqrt(3), rel=0.03)
+    assert np.abs(network.biases[1]).max() <= 3000**-0.5
+    assert not any(biases.any() for biases in plain.biases)
+
+
 def test_a_gradient_of_any_error_is_autograds():
     import torch
 
@@ -197,15 +208,17 @@ def test_the_generators_loss_bounds_the_likelihood():
     generator = Generator(16, (5,), 3)
     x, noise = torch.rand(4, 16).round(), torch.zeros(4, 3)
     with torch.no_grad():
-        for layer in (generator.mean, generator.log_variance):
-            layer.weight.zero_()
-            layer.bias.zero_()
+        generator.mean.weight.zero_()
+        generator.mean.bias.zero_()
+        generator.log_variance.weight.zero_()
         generator.pixels.weight.zero_()
         p = torch.sigmoid(generator.pixels.bias)
         exact = -(x * p.log() + (1 - x) * (1 - p).log()).sum(1)
         torch.testing.assert_close(generator.loss(x, noise), exact)
         generator.mean.bias.fill_(0.5)
-        generator.log_variance.bias.fill_(-1.0)
+        generator.encoder[0].weight.zero_()
+        generator.encoder[0].bias.fill_(1.0)  # All five hidden cells are at 1.
+        generator.log_variance.weight.fill_(-1 / 5)
         normal = torch.distributions.Normal
         apart = torch.distributions.kl_divergence(
             normal(0.5, torch.exp(torch.tensor(-0.5))), normal(0.0, 1.0)
