@@ -332,6 +332,11 @@ class Stream:
         source = "test" if part == "test" else "train"
         return self._batch(source, which, np.full(len(which), number), number)
 
+    def train(self, number: int) -> Batch:
+        """Return the images that a task is learnt from, each once, in their order."""
+        which = self.tasks[number].train
+        return self._batch("train", which, np.full(len(which), number), number)
+
     def _draw(
         self, tasks: list[int], times: int, rng: np.random.Generator, told: int | None
     ) -> Iterator[Batch]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
+from neurosim.batches import checked_batch
 from neurosim.continual import ContinualLearner, Shape
 from neurosim.network import Network
 from neurosim.streams import Batch
@@ -73,6 +74,7 @@ class Elastic(NetworkLearner):
 
     def observe(self, batch: Batch) -> None:
         """Take one step on the batch and the springs."""
+        batch = checked_batch(batch, self.shape)
         way = self.gradient(batch.x, self.one_hot(batch.y))
         if self.tasks_done:
             for direction, p, f, g, limit in zip(

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosim.batches import checked_batch, checked_images
 from neurosim.continual import ContinualLearner, Method, Shape
 from neurosim.ledger import Ledger
 from neurosim.streams import Batch
@@ -55,7 +56,7 @@ class _MushroomBody:
     """Kenyon cells and output cells."""
 
     def __init__(self, method: FlyModel, shape: Shape, rng: np.random.Generator) -> None:
-        self.method = method
+        self.method, self.shape = method, shape
         fan_in = min(method.fan_in, shape.n_inputs)
         self.wiring = np.zeros((shape.n_inputs, method.n_units), np.float32)
         for cell in range(method.n_units):
@@ -66,7 +67,7 @@ class _MushroomBody:
 
     def observe(self, batch: Batch) -> None:
         """Teach the right output cells."""
-        method = self.method
+        method, batch = self.method, checked_batch(batch, self.shape)
         for x, y in zip(self._fire(batch.x), batch.y, strict=True):
             w = self.weights[y]
             np.clip((1 - method.decay) * w + method.eta * x, 0, 1, out=w)
@@ -77,8 +78,12 @@ class _MushroomBody:
 
     def predict(self, x: Array) -> Array:
         """Return the drive of each output cell."""
-        scores: Array = self._fire(x) @ self.weights.T
+        scores: Array = self._fire(checked_images(x, self.shape)) @ self.weights.T
         return scores
+
+    def regions(self, x: Array) -> Mapping[str, Array]:
+        """Return the activity of the Kenyon cells, ``(n, n_units)``."""
+        return {"kenyon": self._fire(checked_images(x, self.shape))}
 
     @property
     def state(self) -> Mapping[str, NDArray]:

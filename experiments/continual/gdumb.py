@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
+from neurosim.batches import checked_batch
 from neurosim.continual import ContinualLearner, Shape
+from neurosim.representation import Replayed
 from neurosim.streams import Batch
 from neurosim.training import batches, cosine
 
@@ -56,6 +58,7 @@ class _FromTheBox(NetworkLearner):
 
     def observe(self, batch: Batch) -> None:
         """Keep some."""
+        batch = checked_batch(batch, self.shape)
         self.memory.add(batch.x, batch.y, self.rng)
 
     def end_of_task(self, task: int) -> None:
@@ -68,6 +71,10 @@ class _FromTheBox(NetworkLearner):
                 way = fresh.gradient(kept.x[which], fresh.one_hot(kept.y[which]))
                 fresh.move(way, cosine(epoch / self.method.epochs))
         self.network, self.moments = fresh.network, fresh.moments
+
+    def replay(self, n: int, rng: np.random.Generator) -> Replayed:
+        """Return some of the images."""
+        return self.memory.replay(n, rng)
 
     @property
     def state(self) -> Mapping[str, NDArray]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.continual_network import NetworkLearner, NetworkMethod
+from neurosim.batches import checked_batch
 from neurosim.continual import ContinualLearner, Shape
 from neurosim.network import Network, softmax
 from neurosim.streams import Batch
@@ -59,6 +60,7 @@ class _Distilled(NetworkLearner):
 
     def observe(self, batch: Batch) -> None:
         """Take one step on labels and old answers."""
+        batch = checked_batch(batch, self.shape)
         self.met[batch.y] = True
         targets = self.one_hot(batch.y)
         if self.before is None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.continual_network import NetworkLearner, NetworkMethod
+from neurosim.batches import checked_batch
 from neurosim.continual import ContinualLearner, Shape
 from neurosim.streams import Batch
 
@@ -61,6 +62,7 @@ class _Intelligent(NetworkLearner):
 
     def observe(self, batch: Batch) -> None:
         """Take one step on the batch and the springs, and book what it did for the loss."""
+        batch = checked_batch(batch, self.shape)
         way = self.gradient(batch.x, self.one_hot(batch.y))
         before = [p.copy() for p in self.network.parameters]
         whole = [direction.copy() for direction in way]
