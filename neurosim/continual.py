@@ -26,7 +26,10 @@ PROBES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 """Batches of a visit after which the old tasks are looked at."""
 
 CLOCK = "memory/clock/"
-"""How names begin in a state that are no synapses but counters, seeds and a generator's place."""
+"""How names begin in a state that are no synapses but counters, seeds and a generator's place.
+
+Without them a life cannot go on bit for bit; they are some hundred bytes, and counted of nobody.
+"""
 
 
 class Shape(NamedTuple):
@@ -62,7 +65,7 @@ class ContinualLearner(Protocol):
 
         Names begin with ``network/`` (the weights that answer) or ``memory/`` (all else: buffers,
         prototypes, importances, moments, old networks); those of images kept as they were with
-        ``memory/raw``.
+        ``memory/raw``, and those of `CLOCK` with its name.
         """
 
 
@@ -376,5 +379,6 @@ def first_samples(stream: Stream, task: Task, visit: int, shots: int) -> list[Ba
 
 
 def n_bytes(state: Mapping[str, NDArray], start: str = "") -> int:
-    """Return the bytes of the arrays whose names begin so."""
-    return sum(array.nbytes for name, array in state.items() if name.startswith(start))
+    """Return the bytes of the arrays whose names begin so, without those of the clock."""
+    counted = {k: v for k, v in state.items() if k.startswith(start) and not k.startswith(CLOCK)}
+    return sum(array.nbytes for array in counted.values())

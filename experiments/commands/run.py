@@ -152,6 +152,8 @@ def _value(place: str, old: Any, text: str) -> object:
     kind: type = type(old)
     if isinstance(old, tuple):
         kind = type(old[0]) if old else str
+        if not text.strip():
+            return _no_values(place, old)
     try:
         if isinstance(old, bool):
             return {"true": True, "false": False}[text.lower()]
@@ -168,3 +170,16 @@ def _value(place: str, old: Any, text: str) -> object:
     if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
         raise ConfigError(f"{place}: expected a finite number, got {text}; its default is {old!r}")
     return value
+
+
+def _no_values(place: str, old: tuple[object, ...]) -> tuple[object, ...]:
+    """Take nothing for no values where that is the default; refuse it elsewhere."""
+    from neurosim.errors import ConfigError
+
+    if old:
+        shown = ",".join(str(each) for each in old[:3])
+        raise ConfigError(
+            f"{place}: expected one or more values apart by commas, got none; write for example "
+            f"{place.partition('.')[2]}={shown}, or leave it out"
+        )
+    return ()

@@ -157,7 +157,7 @@ class FastLearner:
             return Lamellae(config, sheet, rng)  # type: ignore[arg-type]
 
         one, two = (sum(array.nbytes for array in lamellae(n).state.values()) for n in (1, 2))
-        fixed = sum(a.nbytes for a in (*self.maps.state.values(), *self._clock.values()))
+        fixed = sum(array.nbytes for array in self.maps.state.values())
         room = method.budget - fixed
         if room < one:
             raise ConfigError.expected(
