@@ -22,7 +22,7 @@ from experiments.inside_a_sleeper import audit_inside
 from experiments.reference import Reference, compare_with
 from experiments.sleeper import Sleeper
 from neurosim.continual import live
-from neurosim.errors import ConfigError
+from neurosim.errors import ConfigError, check_counts
 from neurosim.hdf5 import Arrays
 from neurosim.metrics import mean_interval
 from neurosim.plotting import label
@@ -140,15 +140,8 @@ class Config:
             raise ConfigError.expected(
                 self, "share", "above 0, up to 1", self.share, "leave it out"
             )
-        if (
-            self.steps < 20
-            or min(self.probe, self.audit) < 0
-            or not (self.inside == 0 or self.inside >= 15)
-        ):
-            raise ConfigError.expected(
-                self, "steps", "20 or more, probe and audit 0 or more, inside 0, or 15 or more",
-                (self.steps, self.probe, self.audit, self.inside), "leave them out",
-            )  # fmt: skip
+        check_counts(self, "steps", least=20)
+        check_counts(self, "probe", "inside", "audit", least=0)
 
     def stream(self) -> StreamConfig:
         """Return the stream's configuration: five tasks of two classes, each image once."""

@@ -100,12 +100,13 @@ class Config:
     def __post_init__(self) -> None:
         check_names(self, "arms", self.arms, tuple(ARMS))
         check_names(self, "part", (self.part,), ("test", "validation"))
+        check_counts(self, "n_tasks", least=2)
+        check_counts(self, "test", "ends")
         check_counts(self, "probe", "inside", least=0)
-        if not (0 < self.share <= 1 and min(self.test, self.ends) > 0 and self.n_tasks > 1):
+        if not 0 < self.share <= 1:
             raise ConfigError.expected(
-                self, "n_tasks", "two tasks or more, a share of 0 to 1, a test image, an end",
-                (self.n_tasks, self.share, self.test, self.ends), "leave them out",
-            )  # fmt: skip
+                self, "share", "above 0, up to 1", self.share, "leave it out"
+            )
 
     def stream(self) -> StreamConfig:
         """Return the stream's configuration."""

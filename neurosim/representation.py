@@ -170,7 +170,8 @@ def _brought_back(
     asked = np.concatenate([replayed.patterns, replayed.encode(images)])
     own = np.concatenate([np.full(m + len(new), -1), some])
     cosine, distance = nearest(asked, known(), own)
-    unit = distance[m + len(new) :].mean()
+    # Of images that are all alike nothing is near or far.
+    unit = float(distance[m + len(new) :].mean()) or float("nan")
     outputs = np.any([stream.tasks[number].outputs for number in tasks], axis=0)
     # Without outputs that no task has, and which nobody can replay.
     place = np.cumsum(outputs) - 1

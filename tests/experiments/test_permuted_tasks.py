@@ -58,7 +58,11 @@ def test_without_maps_the_pixels_drive_four_lamellae():
 
 
 def test_impossible_configurations_are_refused():
-    with pytest.raises(ConfigError, match="two tasks or more"):
+    with pytest.raises(ConfigError, match="n_tasks: expected 2 or more, got 1"):
         Config(n_tasks=1)
+    with pytest.raises(ConfigError, match="share: expected above 0, up to 1, got 1.5"):
+        Config(share=1.5)
+    with pytest.raises(ConfigError, match="ends: expected 1 or more, got 0"):
+        Config(ends=0)
     with pytest.raises(ConfigError, match="did you mean fast 100 kB"):
         Config(arms=("fast 100 kb",))
