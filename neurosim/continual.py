@@ -226,10 +226,7 @@ class _Life:
         self.probe, self.sparse = probe, sparse
         shape = Shape(stream.n_inputs, stream.n_outputs, stream.image_shape)
         self.learner = method.begin(shape, rng)
-        tests = [stream.test(number, part) for number in range(len(stream.tasks))]
-        self.tests = [
-            Batch(x[:few], y[:few], task) if few else Batch(x, y, task) for x, y, task in tests
-        ]
+        self.tests = [stream.test(number, part, few) for number in range(len(stream.tasks))]
         for number, test in enumerate(self.tests):
             if not len(test.y):
                 mend = "raise validation" if part == "validation" else "leave its classes out"

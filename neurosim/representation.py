@@ -83,10 +83,10 @@ def look_inside(learner: object, stream: Stream, part: str, n: int) -> dict[str,
         distance, mean and least, over that of a training image to the nearest other; ``verbatim``,
         replays at distance 0; NaN when nothing came back.
     """
-    tests = [stream.test(number, part) for number in range(len(stream.tasks))]
-    few = max(3, n // len(tests))
-    x = np.concatenate([batch.x[:few] for batch in tests])
-    own = [batch.y[:few] + k * stream.n_outputs for k, batch in enumerate(tests)]
+    few = max(3, n // len(stream.tasks))
+    tests = [stream.test(number, part, few) for number in range(len(stream.tasks))]
+    x = np.concatenate([batch.x for batch in tests])
+    own = [batch.y + k * stream.n_outputs for k, batch in enumerate(tests)]
     regions = {"input": x, **(learner.regions(x) if isinstance(learner, Representing) else {})}
     found = {
         f"{region}_{name}": value
