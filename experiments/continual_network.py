@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neurosim.batches import checked_batch, checked_images
 from neurosim.continual import Method, Shape
-from neurosim.errors import ConfigError
+from neurosim.errors import ConfigError, check_counts
 from neurosim.learner import Memory
 from neurosim.network import Network, NetworkConfig
 from neurosim.optimisers import Moments, Optimiser
@@ -49,6 +49,9 @@ class NetworkMethod(Method):
     gain: float = 1.0
 
     van_de_ven: ClassVar[Mapping[str, Any]] = {}
+
+    def __post_init__(self) -> None:
+        check_counts(self, "gain", least=0)
 
 
 class NetworkLearner:
@@ -189,11 +192,12 @@ class RawMemory:
         answers: bool = False,
         quota: int = 0,
     ) -> None:
-        if capacity < 1:
+        if capacity < 1 or int(capacity) != capacity:
             raise ConfigError.expected(
-                self, "capacity", f"1 image ({shape.n_inputs} bytes) or more", capacity,
+                self, "capacity", f"1 image ({shape.n_inputs} bytes) or more, whole ones", capacity,
                 "raise the budget",
             )  # fmt: skip
+        capacity = int(capacity)
         self.balanced, self.quota = balanced, quota
         self.seen = np.zeros(shape.n_outputs, np.int64)
         self.x = np.zeros((capacity, shape.n_inputs), np.uint8)

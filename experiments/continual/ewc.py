@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
 from neurosim.batches import checked_batch
 from neurosim.continual import ContinualLearner, Shape
+from neurosim.errors import check_counts
 from neurosim.network import Network
 from neurosim.streams import Batch
 
@@ -48,6 +49,10 @@ class EWC(NetworkMethod):
     van_de_ven: ClassVar[Mapping[str, Any]] = {
         "strength": 1e9, "samples": 1000, "all_labels": True,
     }  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, "strength", least=0)
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn network."""

@@ -13,7 +13,7 @@ from circuits.lamellae_config import LamellaeConfig
 from neurosim.batches import checked_batch, checked_images
 from neurosim.codes import stack
 from neurosim.continual import CLOCK, ContinualLearner, Method, Shape
-from neurosim.errors import ConfigError, InputError
+from neurosim.errors import ConfigError, InputError, check_counts
 from neurosim.randomness import generator_state, restore_generator
 from neurosim.state import check_shapes
 from neurosim.streams import Batch
@@ -68,6 +68,9 @@ class FastMemory(Method):
 
     source: ClassVar[str] = "this project; circuits/lamellae.py"
     published: ClassVar[Mapping[str, float]] = {}
+
+    def __post_init__(self) -> None:
+        check_counts(self, "development", "patches")
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn memory.
@@ -159,7 +162,7 @@ class FastLearner:
         one, two = (sum(array.nbytes for array in lamellae(n).state.values()) for n in (1, 2))
         fixed = sum(array.nbytes for array in self.maps.state.values())
         room = method.budget - fixed
-        if room < one:
+        if not room >= one:
             raise ConfigError.expected(
                 method, "budget", f"{one + fixed} bytes or more, a cell a class",
                 method.budget, "raise it, or take fewer fields",

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from neurosim.batches import checked_batch, checked_images
 from neurosim.continual import ContinualLearner, Method, Shape
+from neurosim.errors import ConfigError, check_counts
 from neurosim.ledger import Ledger
 from neurosim.streams import Batch
 
@@ -47,6 +48,16 @@ class FlyModel(Method):
     source: ClassVar[str] = "Shen, Dasgupta & Navlakha (2021) arXiv:2107.07617"
     published: ClassVar[Mapping[str, float]] = {}
 
+    def __post_init__(self) -> None:
+        check_counts(self, "n_units", least=2)
+        check_counts(self, "fan_in")
+        check_counts(self, "sparsity", "eta", "decay", least=0)
+        if max(self.sparsity, self.decay) >= 1:
+            raise ConfigError.expected(
+                self, "sparsity", "sparsity and decay below 1", (self.sparsity, self.decay),
+                "leave them out",
+            )  # fmt: skip
+
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn mushroom body."""
         return _MushroomBody(self, shape, rng)
@@ -61,7 +72,7 @@ class _MushroomBody:
         self.wiring = np.zeros((shape.n_inputs, method.n_units), np.float32)
         for cell in range(method.n_units):
             self.wiring[rng.choice(shape.n_inputs, fan_in, replace=False), cell] = 1
-        self.k = max(1, round(method.sparsity * method.n_units))
+        self.k = min(max(1, round(method.sparsity * method.n_units)), method.n_units - 1)
         self.weights = np.zeros((shape.n_outputs, method.n_units), np.float32)
         self.ledger = Ledger()
 

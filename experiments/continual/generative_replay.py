@@ -15,6 +15,7 @@ from torch.nn import functional
 from experiments.continual_network import NetworkLearner, NetworkMethod
 from neurosim.batches import checked_batch
 from neurosim.continual import ContinualLearner, Shape
+from neurosim.errors import check_counts
 from neurosim.ledger import Ledger
 from neurosim.network import Network
 from neurosim.representation import Replayed
@@ -49,6 +50,11 @@ class GenerativeReplay(NetworkMethod):
     source: ClassVar[str] = "Shin, Lee, Kim & Kim (2017) NIPS"
     published: ClassVar[Mapping[str, float]] = {"van_de_ven": 90.4}
     van_de_ven: ClassVar[Mapping[str, Any]] = {}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, "hidden", "n_latent")
+        check_counts(self, "generator_eta", least=0)
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn network and generator."""

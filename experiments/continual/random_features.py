@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from neurosim.batches import checked_batch, checked_images
 from neurosim.continual import ContinualLearner, Method, Shape
+from neurosim.errors import ConfigError, check_counts
 from neurosim.ledger import Ledger
 from neurosim.streams import Batch
 
@@ -40,6 +41,13 @@ class RandomFeatures(Method):
 
     source: ClassVar[str] = "Rahimi & Recht (2008) NIPS; Zhuang et al. (2022) NeurIPS"
     published: ClassVar[Mapping[str, float]] = {}
+
+    def __post_init__(self) -> None:
+        check_counts(self, "n_features")
+        if not self.ridge > 0:
+            raise ConfigError.expected(
+                self, "ridge", "above 0, or the sums may have no inverse", self.ridge, "try 1"
+            )
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a learner that has summed nothing."""

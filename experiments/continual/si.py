@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from experiments.continual_network import NetworkLearner, NetworkMethod
 from neurosim.batches import checked_batch
 from neurosim.continual import ContinualLearner, Shape
+from neurosim.errors import check_counts
 from neurosim.streams import Batch
 
 
@@ -44,6 +45,10 @@ class SI(NetworkMethod):
     source: ClassVar[str] = "Zenke, Poole & Ganguli (2017) ICML"
     published: ClassVar[Mapping[str, float]] = {"mammoth": 19.27, "van_de_ven": 21.2}
     van_de_ven: ClassVar[Mapping[str, Any]] = {"strength": 5000.0, "xi": 0.1, "whole": True}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, "strength", least=0)
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn network."""

@@ -106,6 +106,11 @@ class SleepReplay(NetworkMethod):
     }
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.dropout < 1:
+            raise ConfigError.expected(
+                self, "dropout", "a share from 0 to below 1", self.dropout, "leave it out"
+            )
         if min(self.steps, self.more) < 0 or self.window < 1 or self.rate <= 0:
             raise ConfigError.expected(
                 self, "steps", "steps and more of 0 or more, a window and a rate above 0",

@@ -40,6 +40,12 @@ def test_a_small_memory_with_room_stays_above_one_without(monkeypatch):
     assert numbers["last_learnt_fast_100_kb"] > numbers["last_learnt_no_room_1000_kb"] + 0.02
     assert numbers["n_bytes_fast_100_kb"] <= 12_000
     assert numbers["n_bytes_none"] == numbers["n_bytes_network_none"] > 0
+    for name in ("bwt", "fwt", "acc_after_5", "weight_writes", "dg_between", "intransigence"):
+        assert np.isfinite(numbers[f"{name}_fast_100_kb"])
+    assert numbers["bwt_none"] == pytest.approx(-numbers["forgetting_none"])
+    assert numbers["hidden_2_within_none"] > numbers["hidden_2_between_none"]
+    r = result.measured["none"]["accuracy"][0]
+    assert np.isfinite(r[3, 3:5]).all() and np.isnan(r[3, [0, 5]]).all()
     figure, axes = plt.subplots()
     permuted_tasks.plot(result, axes)
     assert len(axes.lines) == 4
