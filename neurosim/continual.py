@@ -187,6 +187,7 @@ class _Life:
             n_bytes(state), n_bytes(state, "network/"), n_bytes(state, "memory/raw"),
             self.multiply_adds, self.weight_writes, self.learning, self.testing, self.learner,
             look_inside(self.learner, self.stream, self.part, inside) if inside else {},
+            self.method.joint,
         )  # fmt: skip
 
     def look_back(self) -> tuple[FloatArray, float]:

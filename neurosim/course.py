@@ -50,6 +50,8 @@ class Course:
         At the end.
     inside : mapping of str to float
         What `representation.look_inside` found in it.
+    joint : bool
+        Whether all was learnt at once, so that there is no forward transfer.
     """
 
     visits: tuple[int, ...]
@@ -68,6 +70,7 @@ class Course:
     test_cpu_seconds: float
     learner: ContinualLearner
     inside: Mapping[str, float]
+    joint: bool = False
 
     def metrics(self) -> dict[str, float]:
         """Return the flat numbers; shares, not per cent."""
@@ -77,7 +80,9 @@ class Course:
             "acc": measures.average_accuracy(r, visits),
             "incremental_acc": measures.average_incremental_accuracy(r, visits),
             "bwt": measures.backward_transfer(r, visits),
-            "fwt": measures.forward_transfer(r, self.untrained, visits),
+            "fwt": float("nan")
+            if self.joint
+            else measures.forward_transfer(r, self.untrained, visits),
             "forgetting": measures.forgetting(r, visits),
             "forgetting_in_hindsight": measures.forgetting(self.hindsight, visits),
             "stability_gap": float(np.max(later)) if later.size else float("nan"),

@@ -133,14 +133,11 @@ class Moment(NamedTuple):
         Of the window.
     chance : (n_steps, side, side) float64
         A cell in the window spikes where it is no larger than the mean image.
-    spikes : (n_outputs,) int64
-        Of each output cell.
     """
 
     mean: NDArray[np.float64]
     corners: NDArray[np.int64]
     chance: NDArray[np.float64]
-    spikes: NDArray[np.int64]
 
 
 class Sleeping(NetworkLearner):
@@ -209,27 +206,22 @@ class Sleeping(NetworkLearner):
         return {f"hidden_{k}": each for k, each in enumerate(hidden, start=1)}
 
     def replay(self, n: int, rng: np.random.Generator) -> Replayed:
-        """Return what a twin sees and names in the next moments of sleep.
+        """Return what a twin sees in the next moments of sleep, and what it calls it awake.
 
-        A pattern is how often each input cell spikes in a moment, its class the output cell that
-        spikes most; moments without a spike of the output name nothing and are left out.
+        A pattern is how often each input cell spikes in a moment, over the most often. Output cells
+        spike too rarely, some five times a night, to say of which class a moment is.
         """
         twin = copy.deepcopy(self)
         twin.rng, side = rng, min(self.method.window, *self.shape.image_shape)
-        patterns, classes = [], []
+        patterns = [np.zeros((0, self.shape.n_inputs), np.float32)]
         for moment in twin.parts(n * MOMENT, self._gains, MOMENT) if self.tasks_done else ():
-            if not moment.spikes.any():
-                continue
             seen = np.zeros(self.shape.image_shape, np.float32)
             for (a, b), chance in zip(moment.corners, moment.chance, strict=True):
                 here = slice(a, a + side), slice(b, b + side)
                 seen[here] += chance <= moment.mean[here]
-            patterns.append(seen.ravel())
-            classes.append(int(moment.spikes.argmax()))
-        return Replayed(
-            np.reshape(patterns, (len(classes), self.shape.n_inputs)),
-            np.array(classes, dtype=np.int64),
-        )
+            patterns.append(seen.reshape(1, -1) / max(seen.max(), 1))
+        replayed = np.concatenate(patterns)
+        return Replayed(replayed, self.predict(replayed).argmax(axis=1))
 
     def activities(self, x: Array) -> list[Array]:
         """Return the activity of each layer when no unit is silenced."""
@@ -275,16 +267,15 @@ class Sleeping(NetworkLearner):
         # One place less than would fit at each end, as in the authors' code.
         room = [max(rows - side, 1), max(columns - side, 1)]
         for start in range(0, steps, part):
-            n, spikes = min(part, steps - start), np.zeros(len(weights[-1]), np.int64)
+            n = min(part, steps - start)
             # One bound for both draws other numbers than two bounds that are the same.
             corners = self.rng.integers(room[0] if room[0] == room[1] else room, size=(n, 2))
             chance = bar * self.rng.random((n, side, side))
             events, writes = _sleep(
-                weights, potentials, mean, corners, chance, gains, bars, method.inc, method.dec,
-                spikes,
-            )  # fmt: skip
+                weights, potentials, mean, corners, chance, gains, bars, method.inc, method.dec
+            )
             self.ledger.add(events, writes, events + writes, 4 * (events + 2 * writes))
-            yield Moment(mean, corners, chance, spikes)
+            yield Moment(mean, corners, chance)
 
     @property
     def state(self) -> Mapping[str, NDArray]:
@@ -295,7 +286,7 @@ class Sleeping(NetworkLearner):
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _sleep(weights, potentials, mean, corners, chance, gains, bars, inc, dec, spikes):
+def _sleep(weights, potentials, mean, corners, chance, gains, bars, inc, dec):
     n_inputs, side = mean.size, chance.shape[1]
     most = n_inputs
     for layer in range(len(weights)):
@@ -327,8 +318,6 @@ def _sleep(weights, potentials, mean, corners, chance, gains, bars, inc, dec, sp
                     fired_next[j] = True
                     firing_next[n_next] = j
                     n_next += 1
-                    if layer == len(weights) - 1:
-                        spikes[j] += 1
                     for i in range(w.shape[1]):
                         x = w[j, i] / STEEPNESS
                         if x < 40.0:  # Beyond it the step is below 1e-17.

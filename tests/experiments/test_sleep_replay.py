@@ -48,10 +48,7 @@ def test_the_kernel_of_sleep_is_the_authors_loop():
     assert counts.min() > 10  # All layers fired.
     before = [w.copy() for w in weights]
     potentials = tuple(np.zeros(len(w)) for w in weights)
-    spikes = np.zeros(len(weights[-1]), np.int64)
-    events, writes = _sleep(
-        weights, potentials, mean, corners, chance, gains, bars, 0.03, 0.004, spikes
-    )
+    events, writes = _sleep(weights, potentials, mean, corners, chance, gains, bars, 0.03, 0.004)
     for got, want, old in zip(weights, expected, before, strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-13)
         assert np.abs(got - old).max() > 1e-3
