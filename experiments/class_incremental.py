@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from circuits.lamellar_readout import decode, ideal_sheets
 from experiments import pattern_audit
-from experiments.comparison import Measured, check_names, compare, key, record
+from experiments.comparison import Measured, check_names, key, record
 from experiments.continual.a_gem import AGEM
 from experiments.continual.der import DER
 from experiments.continual.er import ER
@@ -33,10 +33,9 @@ from experiments.continual.sleep_replay import SleepReplay
 from experiments.continual.sleeping import Sleeping
 from experiments.continual.streaming_lda import StreamingLDA
 from experiments.continual_network import NetworkMethod
-from neurosim import continual_metrics as measures
-from neurosim.codes import stack
+from experiments.reference import Reference, compare_with
 from neurosim.continual import Method, live
-from neurosim.errors import ConfigError
+from neurosim.errors import check_counts
 from neurosim.hdf5 import Arrays
 from neurosim.metrics import mean_interval
 from neurosim.plotting import label
@@ -122,6 +121,12 @@ class Config:
         for tuning.
     probe : int
         Test images a task for what is measured within a task; 0 leaves it out.
+    inside : int
+        Replays and test images that are looked at inside each learner; 0 for none. See
+        `neurosim.representation`.
+    reference : bool
+        Whether the shared network also learns all tasks mixed, once a seed, so that intransigence
+        can be measured.
     audit : int
         Training images that are encoded, decoded and looked for among all, and with any all cells
         of a fast memory; 0 for none. See `pattern_audit`.
@@ -140,6 +145,8 @@ class Config:
     n_tasks: int = 5
     part: str = "test"
     probe: int = 100
+    inside: int = 250
+    reference: bool = True
     audit: int = 0
     arms: tuple[str, ...] = tuple(ARMS)
     seeds: tuple[int, ...] = tuple(range(5))
@@ -149,8 +156,7 @@ class Config:
         check_names(self, "arms", self.arms, tuple(ARMS))
         check_names(self, "protocol", (self.protocol,), tuple(PROTOCOLS))
         check_names(self, "part", (self.part,), ("test", "validation"))
-        if min(self.probe, self.audit) < 0:
-            raise ConfigError.expected(self, "probe", "0 or more", self.probe, "leave it out")
+        check_counts(self, "probe", "inside", "audit", least=0)
         self.stream()
 
     def stream(self) -> StreamConfig:
@@ -214,12 +220,6 @@ class Result:
                     numbers[f"{name}_{key(arm)}_high"] = found.high
                 if name == "stability_gap":
                     numbers[f"{name}_{key(arm)}_worst"] = float(finite.max())
-        if "joint" in self.config.arms:
-            joint = self.measured["joint"]["accuracy"][:, -1]
-            for arm in self.config.arms:
-                pairs = zip(self.measured[arm]["accuracy"], joint, strict=True)
-                worse = [measures.intransigence(r, best) for r, best in pairs]
-                numbers[f"intransigence_{key(arm)}"] = float(np.mean(worse))
         return numbers
 
 
@@ -230,22 +230,23 @@ def run_arm(config: Config, arm: str, seed: int) -> Arrays:
     -------
     dict of str to ndarray
         ``accuracy`` and ``hindsight (n_visits, n_tasks)``, ``gaps (n_visits,)``, and the numbers of
-        `Course.metrics`. Of the fast memory also what `look_inside` finds.
+        `Course.metrics`. Of the fast memory also what `look_at_cells` finds.
     """
     stream = Stream(config.stream(), seed)
     rng = Streams(seed).generator("learner")
-    course = live(stream, config.method(arm), rng, config.part, config.probe)
+    method = config.method(arm)
+    course = live(stream, method, rng, config.part, config.probe, inside=config.inside)
     found = {name: np.array(value) for name, value in course.metrics().items()}
     if isinstance(course.learner, FastLearner):
-        found |= look_inside(course.learner, stream, config.audit, rng)
+        found |= look_at_cells(course.learner, stream, config.audit, rng)
     matrices = {"accuracy": course.accuracy, "hindsight": course.hindsight}
     return {**found, **matrices, "gaps": course.gaps}
 
 
-def look_inside(
-    learner: FastLearner, stream: Stream, audit: int, rng: np.random.Generator, n: int = 50
+def look_at_cells(
+    learner: FastLearner, stream: Stream, audit: int, rng: np.random.Generator
 ) -> Arrays:
-    """Measure separation and sparsity of a fast memory, and whether it keeps an image.
+    """Count what the cells of a fast memory stem from, and find out whether it keeps an image.
 
     Parameters
     ----------
@@ -255,32 +256,16 @@ def look_inside(
         Wholes to look at; 0 for no audit.
     rng : numpy.random.Generator
         Chooses them.
-    n : int
-        Test images a task for separation.
 
     Returns
     -------
     dict of str to ndarray
-        ``ec_`` and ``dg_`` with ``sparsity``, ``within`` and ``between`` (mean overlap);
         ``fewest_wins`` of a cell in use and ``single_cells``, those with one. With an audit, what
         `nearest_images` finds.
     """
-    batches = [stream.test(number) for number in range(len(stream.tasks))]
-    x = np.concatenate([batch.x[:n] for batch in batches])
-    y = np.concatenate([batch.y[:n] for batch in batches])
-    activity = learner.maps.encode(x)
-    codes = stack(learner.lamellae.encode(activity))
-    found: dict[str, float] = {}
-    for place, rates in (("ec", activity.reshape(len(x), -1)), ("dg", codes)):
-        found[f"{place}_sparsity"] = measures.sparsity(rates)
-        within, between = measures.separation(rates, y)
-        found |= {f"{place}_within": within, f"{place}_between": between}
     used = learner.lamellae.wins[learner.lamellae.wins > 0]
-    found |= {"fewest_wins": float(used.min()), "single_cells": float((used == 1).sum())}
-    arrays = {name: np.array(value) for name, value in found.items()}
-    if audit:
-        return {**arrays, **nearest_images(learner, stream, audit, rng)}
-    return arrays
+    found = {"fewest_wins": np.array(used.min()), "single_cells": np.array((used == 1).sum())}
+    return found | (nearest_images(learner, stream, audit, rng) if audit else {})
 
 
 def nearest_images(
@@ -344,7 +329,9 @@ def run(
     shelf : Path, optional
         Folder in which the arms that are finished outlive an interruption.
     """
-    result = Result(config, compare(run_arm, config, tick, shelf))
+    joint = Reference(config.stream(), config.part, method=config.method("joint"))
+    reference = joint if config.reference else None
+    result = Result(config, compare_with(reference, run_arm, config, tick, shelf))
     if recorder is not None:
         record(result.measured, recorder, DIMS)
     return result

@@ -76,7 +76,15 @@ def compare(
         Called after each arm.
     shelf : Path, optional
         Folder in which the arms that are finished outlive an interruption.
+
+    Raises
+    ------
+    ConfigError
+        Without an arm or a seed.
     """
+    for name in ("arms", "seeds"):
+        if not getattr(config, name):
+            raise ConfigError.expected(config, name, "one or more", (), "name some")
     alone = replace(config, arms=(), seeds=(), workers=0)
     jobs = [(alone, arm, seed) for seed in config.seeds for arm in config.arms]
     results = run_jobs(run_arm, jobs, config.workers, tick, shelf, pack_arrays, unpack_arrays)

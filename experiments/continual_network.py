@@ -9,11 +9,13 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosim.batches import checked_batch, checked_images
 from neurosim.continual import Method, Shape
-from neurosim.errors import ConfigError
+from neurosim.errors import ConfigError, check_counts
 from neurosim.learner import Memory
 from neurosim.network import Network, NetworkConfig
 from neurosim.optimisers import Moments, Optimiser
+from neurosim.representation import Replayed
 from neurosim.streams import Batch
 from rules.backprop import Backprop
 
@@ -51,6 +53,9 @@ class NetworkMethod(Method):
 
     van_de_ven: ClassVar[Mapping[str, Any]] = {}
 
+    def __post_init__(self) -> None:
+        check_counts(self, "gain", least=0)
+
 
 class NetworkLearner:
     """A network that takes one gradient step a batch.
@@ -79,6 +84,7 @@ class NetworkLearner:
 
     def observe(self, batch: Batch) -> None:
         """Take one step on a batch."""
+        batch = checked_batch(batch, self.shape)
         self.move(self.gradient(batch.x, self.one_hot(batch.y)))
 
     def end_of_task(self, task: int) -> None:
@@ -87,7 +93,12 @@ class NetworkLearner:
 
     def predict(self, x: Array) -> Array:
         """Return the softmax of each output, ``(n, n_outputs)``."""
-        return self.network.predict(x)
+        return self.network.predict(checked_images(x, self.shape))
+
+    def regions(self, x: Array) -> Mapping[str, Array]:
+        """Return the activity of each hidden layer, ``(n, n_units)``."""
+        hidden = self.network.forward(checked_images(x, self.shape)).activities[1:-1]
+        return {f"hidden_{k}": each for k, each in enumerate(hidden, start=1)}
 
     @property
     def state(self) -> Mapping[str, NDArray]:
@@ -187,11 +198,12 @@ class RawMemory:
         answers: bool = False,
         quota: int = 0,
     ) -> None:
-        if capacity < 1:
+        if capacity < 1 or int(capacity) != capacity:
             raise ConfigError.expected(
-                self, "capacity", f"1 image ({shape.n_inputs} bytes) or more", capacity,
+                self, "capacity", f"1 image ({shape.n_inputs} bytes) or more, whole ones", capacity,
                 "raise the budget",
             )  # fmt: skip
+        capacity = int(capacity)
         self.balanced, self.quota = balanced, quota
         self.seen = np.zeros(shape.n_outputs, np.int64)
         self.x = np.zeros((capacity, shape.n_inputs), np.uint8)
@@ -242,6 +254,11 @@ class RawMemory:
         """Return the memories of these numbers."""
         x = self.x[which].astype(np.float32) / 255
         return Memories(x, self.y[which].astype(np.int64), self.answers[which])
+
+    def replay(self, n: int, rng: np.random.Generator) -> Replayed:
+        """Return memories as what a `Replaying` learner brings back."""
+        old = self.draw(n, rng)
+        return Replayed(old.x, old.y)
 
     @property
     def state(self) -> Mapping[str, NDArray]:

@@ -16,12 +16,13 @@ from matplotlib.axes import Axes
 
 from circuits.lamellae_config import LamellaeConfig
 from circuits.lamellar_ca3 import LamellarCA3Config
-from experiments.comparison import Measured, check_names, compare, key, record
+from experiments.comparison import Measured, check_names, key, record
 from experiments.continual.sleeping import NIGHT, Sleeping
-from experiments.inside_a_sleeper import audit_inside, look_inside
+from experiments.inside_a_sleeper import audit_inside
+from experiments.reference import Reference, compare_with
 from experiments.sleeper import Sleeper
 from neurosim.continual import live
-from neurosim.errors import ConfigError
+from neurosim.errors import ConfigError, check_counts
 from neurosim.hdf5 import Arrays
 from neurosim.metrics import mean_interval
 from neurosim.plotting import label
@@ -105,8 +106,11 @@ class Config:
     probe : int
         Test images a task for what is measured within a task; 0 leaves it out.
     inside : int
-        Replays and images looked at for fidelity and separation, three a task or more; 0 leaves
-        them out.
+        Replays and test images that are looked at inside each brain, three a task or more; 0 for
+        none. See `neurosim.representation`.
+    reference : bool
+        Whether the network of `class_incremental` learns all tasks mixed, once a seed, so that
+        intransigence can be measured.
     audit : int
         Replays and dreams that are looked for among all training images, and with any all cells;
         see `pattern_audit`. 0 for none.
@@ -123,6 +127,7 @@ class Config:
     steps: int = 300
     probe: int = 0
     inside: int = 500
+    reference: bool = True
     audit: int = 0
     arms: tuple[str, ...] = tuple(ARMS)
     seeds: tuple[int, ...] = tuple(range(5))
@@ -135,21 +140,14 @@ class Config:
             raise ConfigError.expected(
                 self, "share", "above 0, up to 1", self.share, "leave it out"
             )
-        if (
-            self.steps < 20
-            or min(self.probe, self.audit) < 0
-            or not (self.inside == 0 or self.inside >= 15)
-        ):
-            raise ConfigError.expected(
-                self, "steps", "20 or more, probe and audit 0 or more, inside 0, or 15 or more",
-                (self.steps, self.probe, self.audit, self.inside), "leave them out",
-            )  # fmt: skip
+        check_counts(self, "steps", least=20)
+        check_counts(self, "probe", "inside", "audit", least=0)
 
-    def stream(self, seed: int) -> Stream:
-        """Return the stream of a seed: five tasks of two classes, each image once."""
+    def stream(self) -> StreamConfig:
+        """Return the stream's configuration: five tasks of two classes, each image once."""
         validation = 0.1 if self.part == "validation" else 0.0
         shares = () if self.share == 1 else (self.share,) * 10
-        return Stream(StreamConfig(self.dataset, validation=validation, shares=shares), seed)
+        return StreamConfig(self.dataset, validation=validation, shares=shares)
 
     def method(self, arm: str, n_images: int) -> Sleeping:
         """Return the brain of an arm.
@@ -205,13 +203,14 @@ def run_arm(config: Config, arm: str, seed: int) -> Arrays:
     Returns
     -------
     dict of str to ndarray
-        ``accuracy (n_visits, n_tasks)`` of the cortex, and numbers: those of `Course.metrics` and
-        of `look_inside`.
+        ``accuracy (n_visits, n_tasks)`` of the cortex, and numbers: those of `Course.metrics`, what
+        the hippocampus alone would say, nights, and bytes.
     """
-    stream = config.stream(seed)
+    stream = Stream(config.stream(), seed)
     n_images = sum(len(batch.y) for v in range(len(stream.visits)) for batch in stream.batches(v))
     method = config.method(arm, n_images)
-    course = live(stream, method, Streams(seed).generator("learner"), config.part, config.probe)
+    rng = Streams(seed).generator("learner")
+    course = live(stream, method, rng, config.part, config.probe, inside=config.inside)
     found = {name: np.array(value) for name, value in course.metrics().items()}
     sleeper = course.learner
     assert isinstance(sleeper, Sleeper)
@@ -226,8 +225,6 @@ def run_arm(config: Config, arm: str, seed: int) -> Arrays:
         "in_use": sleeper.hippocampus.gauge().used,
         "mastered": float(np.mean(shares)) if shares else float("nan"),
     }
-    if config.inside:
-        numbers |= look_inside(sleeper, stream, config.part, config.inside)
     found |= {k: np.array(v) for k, v in numbers.items()} | {"accuracy": course.accuracy}
     return found | (audit_inside(sleeper, stream, config.audit) if config.audit else {})
 
@@ -252,7 +249,8 @@ def run(
     shelf : Path, optional
         Folder in which the arms that are finished outlive an interruption.
     """
-    result = Result(config, compare(run_arm, config, tick, shelf))
+    reference = Reference(config.stream(), config.part) if config.reference else None
+    result = Result(config, compare_with(reference, run_arm, config, tick, shelf))
     if recorder is not None:
         record(result.measured, recorder, DIMS)
     return result

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from experiments.comparison import Measured, check_names, compare, key, record
+from experiments.comparison import Measured, check_names, key, record
 from experiments.continual.der import DER
 from experiments.continual.er import ER
 from experiments.continual.ewc import EWC
@@ -17,15 +17,14 @@ from experiments.continual.fast_memory import FastMemory
 from experiments.continual.nearest_neighbour import NearestNeighbour
 from experiments.continual.none import Nothing
 from experiments.continual.si import SI
-from neurosim.continual import ContinualLearner, Method, Shape, n_bytes
-from neurosim.errors import ConfigError
+from experiments.reference import Reference, compare_with
+from neurosim.continual import Method, live
+from neurosim.errors import ConfigError, check_counts
 from neurosim.hdf5 import Arrays
-from neurosim.ledger import counting
 from neurosim.metrics import mean_interval
 from neurosim.plotting import label
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
-from neurosim.resources import ResourceMeter
 from neurosim.streams import Stream, StreamConfig
 
 ARMS: Mapping[str, Method] = MappingProxyType(
@@ -41,6 +40,8 @@ ARMS: Mapping[str, Method] = MappingProxyType(
         "1-NN 1000 kB": NearestNeighbour(127),
     }
 )
+
+DIMS = {"accuracy": ("visit", "task"), "learnt": ("task",), "end": ("task",)}
 
 expected = {
     "fall_fast_1000_kb": (0.03, "this project's bar: last ten within 3 points of the first ten"),
@@ -63,6 +64,14 @@ class Config:
         Of the training images, the same in each task; each is seen once a task, ten at a time.
     test : int
         Test images a task, the first so many.
+    probe : int
+        Of them those on which the speed of learning is measured; 0 leaves it out.
+    inside : int
+        Replays and test images that are looked at inside each learner, of each task three images
+        or more; 0 for none. See `neurosim.representation`.
+    reference : bool
+        Whether the shared network also learns all tasks mixed, once a seed, so that intransigence
+        can be measured.
     ends : int
         First and last tasks that are compared; no more than half of them.
     part : str
@@ -79,6 +88,9 @@ class Config:
     n_tasks: int = 50
     share: float = 1 / 30
     test: int = 1000
+    probe: int = 100
+    inside: int = 500
+    reference: bool = True
     ends: int = 10
     part: str = "test"
     arms: tuple[str, ...] = tuple(ARMS)
@@ -88,11 +100,13 @@ class Config:
     def __post_init__(self) -> None:
         check_names(self, "arms", self.arms, tuple(ARMS))
         check_names(self, "part", (self.part,), ("test", "validation"))
-        if not (0 < self.share <= 1 and min(self.test, self.ends) > 0 and self.n_tasks > 1):
+        check_counts(self, "n_tasks", least=2)
+        check_counts(self, "test", "ends")
+        check_counts(self, "probe", "inside", least=0)
+        if not 0 < self.share <= 1:
             raise ConfigError.expected(
-                self, "n_tasks", "two tasks or more, a share of 0 to 1, a test image, an end",
-                (self.n_tasks, self.share, self.test, self.ends), "leave them out",
-            )  # fmt: skip
+                self, "share", "above 0, up to 1", self.share, "leave it out"
+            )
 
     def stream(self) -> StreamConfig:
         """Return the stream's configuration."""
@@ -124,7 +138,9 @@ class Result:
                 name: values for name, values in self.measured[arm].items() if values.ndim == 1
             }
             for name, values in found.items():
-                numbers[f"{name}_{key(arm)}"] = mean_interval(values).mean
+                finite = values[np.isfinite(values)]
+                if finite.size:
+                    numbers[f"{name}_{key(arm)}"] = mean_interval(finite).mean
         return numbers
 
     def ends(self, arm: str) -> dict[str, NDArray[np.float64]]:
@@ -151,37 +167,19 @@ def run_arm(config: Config, arm: str, seed: int) -> Arrays:
     Returns
     -------
     dict of str to ndarray
-        ``learnt`` and ``end (n_tasks,)``, the accuracy on each task just after it and at the end;
-        ``n_bytes``, beside the network that answers; ``cpu_seconds`` and ``multiply_adds`` of
-        learning.
+        ``accuracy (n_tasks, n_tasks)``, NaN but for the task just learnt, the next, and all at the
+        end; of it ``learnt`` and ``end (n_tasks,)``, the accuracy on each task just after it and at
+        the end; and the numbers of `Course.metrics`.
     """
     stream = Stream(config.stream(), seed)
-    shape = Shape(stream.n_inputs, stream.n_outputs, stream.image_shape)
-    learner = ARMS[arm].begin(shape, Streams(seed).generator("learner"))
-    learnt, seconds, products = np.zeros(config.n_tasks), 0.0, 0
-    for task in range(config.n_tasks):
-        with counting() as cost, ResourceMeter() as meter:
-            for batch in stream.batches(task):
-                learner.observe(batch)
-            learner.end_of_task(task)
-        seconds += meter.cpu_seconds
-        products += cost.multiply_adds
-        learnt[task] = accuracy(config, stream, learner, task)
-    end = np.array([accuracy(config, stream, learner, k) for k in range(config.n_tasks)])
-    state = learner.state
-    return {
-        "learnt": learnt,
-        "end": end,
-        "n_bytes": np.array(float(n_bytes(state) - n_bytes(state, "network/"))),
-        "cpu_seconds": np.array(seconds),
-        "multiply_adds": np.array(float(products)),
-    }
-
-
-def accuracy(config: Config, stream: Stream, learner: ContinualLearner, task: int) -> float:
-    """Return the share of a task's first test images that is answered rightly."""
-    x, y, _ = stream.test(task, config.part)
-    return float((learner.predict(x[: config.test]).argmax(axis=1) == y[: config.test]).mean())
+    rng = Streams(seed).generator("learner")
+    course = live(
+        stream, ARMS[arm], rng, config.part, config.probe, inside=config.inside, few=config.test,
+        sparse=True,
+    )  # fmt: skip
+    found = {name: np.array(value) for name, value in course.metrics().items()}
+    r = course.accuracy
+    return {**found, "accuracy": r, "learnt": np.diagonal(r).copy(), "end": r[-1]}
 
 
 def run(
@@ -204,9 +202,11 @@ def run(
     shelf : Path, optional
         Folder in which the arms that are finished outlive an interruption.
     """
-    result = Result(config, compare(run_arm, config, tick, shelf))
+    joint = Reference(config.stream(), config.part, config.test)
+    reference = joint if config.reference else None
+    result = Result(config, compare_with(reference, run_arm, config, tick, shelf))
     if recorder is not None:
-        record(result.measured, recorder, {"learnt": ("task",), "end": ("task",)})
+        record(result.measured, recorder, DIMS)
     return result
 
 

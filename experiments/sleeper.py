@@ -17,19 +17,18 @@ from circuits.night_report import DawnReport
 from circuits.predictive_cortex import PredictiveCortex
 from circuits.predictive_cortex_config import PredictiveCortexConfig
 from experiments.backprop_cortex import BackpropCortex
-from neurosim.continual import Shape
+from neurosim.batches import checked_batch, checked_images
+from neurosim.continual import CLOCK, Shape
 from neurosim.errors import InputError
 from neurosim.optimisers import Optimiser
 from neurosim.randomness import Streams, generator_state, restore_generator
+from neurosim.representation import Replayed
 from neurosim.streams import Batch
 
 if TYPE_CHECKING:
     from experiments.continual.sleeping import Sleeping
 
 Array = NDArray[np.float32]
-
-CLOCK = "memory/clock/"
-"""Counters, seeds and the generator's place: some hundred bytes beside the budget."""
 
 
 class Sleeper:
@@ -49,7 +48,7 @@ class Sleeper:
     """
 
     def __init__(self, method: Sleeping, shape: Shape, rng: np.random.Generator) -> None:
-        self.method, self.rng = method, rng
+        self.method, self.shape, self.rng = method, shape, rng
         maps = FeatureMaps(method.maps(shape), shape.image_shape, rng)
         extent, stride = (2, 1) if min(maps.grid) < 6 else (3, 2)
         self.sheet = EntorhinalSheet(maps, extent, stride)
@@ -78,6 +77,7 @@ class Sleeper:
 
     def observe(self, batch: Batch) -> None:
         """Develop, or write; and fall asleep when it is time."""
+        batch = checked_batch(batch, self.shape)
         self.wake()
         maps = self.sheet.maps
         used = 0 if maps.mature else maps.develop(batch.x)
@@ -105,7 +105,52 @@ class Sleeper:
 
     def remember(self, x: Array) -> Array:
         """Return what the hippocampus alone would say, ``(n, n_outputs)``."""
-        return self.hippocampus.evidence(self.sheet.encode(x))
+        return self.hippocampus.evidence(self.sheet.encode(checked_images(x, self.shape)))
+
+    # Looked at from outside
+
+    def regions(self, x: Array) -> Mapping[str, NDArray[Any]]:
+        """Return the rates on the sheet and in the cortex, and in the gyrus and CA3.
+
+        What a sheet is in CA3: where the cells that it drives settle, of the class it is taken for.
+        The last two only if every class has been met in every lamella.
+        """
+        gyrus, net = self.hippocampus.gyrus, self.cortex.network
+        sheets = self.sheet.encode(checked_images(x, self.shape))
+        levels = sheets.astype(np.float32) / np.float32(255)
+        hidden = [net.activity(k, v)[0] for k, v in enumerate(net.sweep(levels))]
+        rates = {"ec": sheets.astype(np.float32), "cortex": np.maximum(hidden[1], 0)}
+        if not gyrus.wins.any(axis=2).all():
+            return rates
+        activity = levels.reshape(-1, *self.sheet.shape)
+        distances = gyrus.distances(activity, np.arange(gyrus.n_lamellae))
+        winners = distances.reshape(*distances.shape[:2], -1).argmin(axis=2)
+        named = distances.min(axis=3).sum(axis=1).argmin(axis=1)
+        own = distances[np.arange(len(sheets)), :, named].argmin(axis=2)
+        settled = self.hippocampus.ca3.settle(named, own, gyrus.wins)
+        cells = gyrus.config.cells
+        first = np.arange(gyrus.n_lamellae) * gyrus.config.n_classes * cells
+        for region, code in (("dg", winners), ("ca3", named[:, None] * cells + settled)):
+            rates[region] = np.zeros((len(sheets), gyrus.n_units), np.float32)
+            rates[region][np.arange(len(sheets))[:, None], first + code] = 1
+        return rates
+
+    def replay(self, n: int, rng: np.random.Generator) -> Replayed:
+        """Return the sheets and classes of CA3's bursts.
+
+        Besides: ``agreement`` and ``trusted``, the mean share of synapses that agree with a burst,
+        and the share of bursts that teach.
+        """
+        bursts = self.hippocampus.replay(n, rng, 0.2)
+        if not bursts:
+            return Replayed(np.zeros((0, self.sheet.n_cells), np.uint8), np.zeros(0, np.int64))
+        drawn = np.array([list(burst.items) for burst in bursts], np.uint8)
+        confidence = np.array([burst.confidence for burst in bursts])
+        numbers = {
+            "agreement": float(confidence.mean()),
+            "trusted": float((confidence >= self.method.night.confidence).mean()),
+        }
+        return Replayed(drawn[:, :-1], drawn[:, -1].astype(np.int64), self.sheet.encode, numbers)
 
     # By night
 
@@ -210,7 +255,8 @@ class Sleeper:
         ]
 
     def _seen(self, x: Array) -> Array:
-        levels: Array = self.sheet.encode(x).astype(np.float32) / np.float32(255)
+        images = checked_images(x, self.shape)
+        levels: Array = self.sheet.encode(images).astype(np.float32) / np.float32(255)
         return levels
 
     def _night(self) -> Night:

@@ -11,18 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim import continual_metrics as measures
+from neurosim.course import SHOTS, Course
 from neurosim.errors import ConfigError, NumericalError
 from neurosim.ledger import counting
+from neurosim.representation import look_inside
 from neurosim.resources import ResourceMeter
 from neurosim.streams import Batch, Stream, Task
 
 FloatArray = NDArray[np.float64]
 
-SHOTS = (1, 5, 10)
-"""Samples of each class of a task after which the speed of learning is measured."""
-
 PROBES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 """Batches of a visit after which the old tasks are looked at."""
+
+CLOCK = "memory/clock/"
+"""How names begin in a state that are no synapses but counters, seeds and a generator's place.
+
+Without them a life cannot go on bit for bit; they are some hundred bytes, and counted of nobody.
+"""
 
 
 class Shape(NamedTuple):
@@ -58,7 +63,7 @@ class ContinualLearner(Protocol):
 
         Names begin with ``network/`` (the weights that answer) or ``memory/`` (all else: buffers,
         prototypes, importances, moments, old networks); those of images kept as they were with
-        ``memory/raw``.
+        ``memory/raw``, and those of `CLOCK` with its name.
         """
 
 
@@ -85,76 +90,6 @@ class Method:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, eq=False)
-class Course:
-    """What was measured along a stream.
-
-    Parameters
-    ----------
-    visits : tuple of int
-    accuracy : (n_visits, n_tasks) float
-        After each visit, on all test images of each task, among all outputs unless the scenario
-        tells the task. Of joint learning: the same row throughout.
-    untrained : (n_tasks,) float
-    gaps : (n_visits,) float
-        `continual_metrics.stability_gap` of the classes met before; NaN in the first visit.
-    hindsight : (n_visits, n_tasks) float
-        `continual_metrics.hindsight_matrix` of the learner at the end; NaN where tasks share
-        outputs or are told.
-    hindsight_fall : float
-        `continual_metrics.hindsight_fall` on the test images that `gaps` is measured on.
-    speed : (n_visits, len(SHOTS)) float
-        Accuracy on a task's test images after so many samples of each of its classes, one by one.
-    n_bytes, n_bytes_network, n_bytes_raw : int [B]
-        Of the state at the end: all of it, the weights that answer, and raw images.
-    multiply_adds, weight_writes : int
-        Of learning.
-    cpu_seconds, test_cpu_seconds : float [s]
-        Of learning, and of all answers.
-    learner : ContinualLearner
-        At the end.
-    """
-
-    visits: tuple[int, ...]
-    accuracy: FloatArray
-    untrained: FloatArray
-    gaps: FloatArray
-    hindsight: FloatArray
-    hindsight_fall: float
-    speed: FloatArray
-    n_bytes: int
-    n_bytes_network: int
-    n_bytes_raw: int
-    multiply_adds: int
-    weight_writes: int
-    cpu_seconds: float
-    test_cpu_seconds: float
-    learner: ContinualLearner
-
-    def metrics(self) -> dict[str, float]:
-        """Return the flat numbers; shares, not per cent."""
-        r, visits = self.accuracy, self.visits
-        later = self.gaps[1:]
-        numbers = {
-            "acc": measures.average_accuracy(r, visits),
-            "incremental_acc": measures.average_incremental_accuracy(r, visits),
-            "bwt": measures.backward_transfer(r, visits),
-            "fwt": measures.forward_transfer(r, self.untrained, visits),
-            "forgetting": measures.forgetting(r, visits),
-            "forgetting_in_hindsight": measures.forgetting(self.hindsight, visits),
-            "stability_gap": float(np.max(later)) if later.size else float("nan"),
-            "stability_gap_in_hindsight": self.hindsight_fall,
-        }
-        for shots, value in zip(SHOTS, self.speed.mean(axis=0), strict=True):
-            numbers[f"acc_after_{shots}"] = float(value)
-        names = ("n_bytes", "n_bytes_network", "n_bytes_raw", "multiply_adds", "weight_writes")
-        numbers |= {name: float(getattr(self, name)) for name in names}
-        return numbers | {
-            "cpu_seconds": self.cpu_seconds,
-            "test_cpu_seconds": self.test_cpu_seconds,
-        }
-
-
 def live(
     stream: Stream,
     method: Method,
@@ -162,6 +97,9 @@ def live(
     part: str = "test",
     probe: int = 100,
     tick: Callable[[], object] = lambda: None,
+    inside: int = 0,
+    few: int = 0,
+    sparse: bool = False,
 ) -> Course:
     """Let a newborn learner live along a stream, and examine it after every visit.
 
@@ -178,6 +116,14 @@ def live(
         0 leaves both out.
     tick : callable
         Called after each visit.
+    inside : int
+        Replays and test images that are looked at inside the learner at the end; 0 for none.
+    few : int
+        Test images a task that it is examined on, the first so many; 0 for all.
+    sparse : bool
+        Examine after a visit only the task just learnt and the next to come, and all at the end,
+        and leave out the stability gap: for streams of many tasks, whose exams would cost far more
+        than what they learn.
 
     Raises
     ------
@@ -186,17 +132,25 @@ def live(
     ConfigError
         When a task has no image to be examined on; says which.
     """
-    return _Life(stream, method, rng, part, probe).run(tick)
+    return _Life(stream, method, rng, part, probe, few, sparse).run(tick, inside)
 
 
 class _Life:
     def __init__(
-        self, stream: Stream, method: Method, rng: np.random.Generator, part: str, probe: int
+        self,
+        stream: Stream,
+        method: Method,
+        rng: np.random.Generator,
+        part: str,
+        probe: int,
+        few: int,
+        sparse: bool,
     ) -> None:
-        self.stream, self.method, self.probe = stream, method, probe
+        self.stream, self.method, self.part = stream, method, part
+        self.probe, self.sparse = probe, sparse
         shape = Shape(stream.n_inputs, stream.n_outputs, stream.image_shape)
         self.learner = method.begin(shape, rng)
-        self.tests = [stream.test(number, part) for number in range(len(stream.tasks))]
+        self.tests = [stream.test(number, part, few) for number in range(len(stream.tasks))]
         for number, test in enumerate(self.tests):
             if not len(test.y):
                 mend = "raise validation" if part == "validation" else "leave its classes out"
@@ -207,11 +161,11 @@ class _Life:
         self.learning, self.testing = 0.0, 0.0
         self.multiply_adds, self.weight_writes = 0, 0
 
-    def run(self, tick: Callable[[], object]) -> Course:
+    def run(self, tick: Callable[[], object], inside: int) -> Course:
         """Live all visits."""
         visits, n = self.stream.visits, len(self.tests)
         untrained = self.examine(self.learner)
-        accuracy = np.zeros((len(visits), n))
+        accuracy = np.full((len(visits), n), np.nan)
         gaps = np.full(len(visits), np.nan)
         speed = np.full((len(visits), len(SHOTS)), np.nan)
         for visit in range(len(visits)):
@@ -223,13 +177,17 @@ class _Life:
                 if self.probe:
                     speed[visit] = [self.speed(visit, shots) for shots in SHOTS]
                 gaps[visit] = self.visit(visit)
-                accuracy[visit] = self.examine(self.learner)
+                near = visits[visit : visit + 2] if self.sparse and visit + 1 < len(visits) else ()
+                which = list(near or range(n))
+                accuracy[visit, which] = self.examine(self.learner, which)
             tick()
         state = self.learner.state
         return Course(
             visits, accuracy, untrained, gaps, *self.look_back(), speed,
             n_bytes(state), n_bytes(state, "network/"), n_bytes(state, "memory/raw"),
             self.multiply_adds, self.weight_writes, self.learning, self.testing, self.learner,
+            look_inside(self.learner, self.stream, self.part, inside) if inside else {},
+            self.method.joint,
         )  # fmt: skip
 
     def look_back(self) -> tuple[FloatArray, float]:
@@ -251,7 +209,8 @@ class _Life:
     def visit(self, visit: int) -> float:
         """Learn one visit; return the stability gap of the tasks met before."""
         visits = self.stream.visits
-        old = sorted(set(visits[:visit]) - {visits[visit]}) if self.probe else []
+        asked = self.probe and not self.sparse
+        old = sorted(set(visits[:visit]) - {visits[visit]}) if asked else []
         before = self.glance(old)
         during = []
         for number, batch in enumerate(self.stream.batches(visit), start=1):
@@ -279,13 +238,13 @@ class _Life:
         self.multiply_adds += cost.multiply_adds
         self.weight_writes += cost.weight_writes
 
-    def examine(self, learner: ContinualLearner, few: list[int] | None = None) -> FloatArray:
-        """Return the accuracy on each task, or on the first test images of a few."""
-        which = range(len(self.tests)) if few is None else few
+    def examine(
+        self, learner: ContinualLearner, which: list[int] | None = None, few: bool = False
+    ) -> FloatArray:
+        """Return the accuracy on each task, or on some, or on the first test images of them."""
+        asked = range(len(self.tests)) if which is None else which
         with ResourceMeter() as meter:
-            right = np.array(
-                [self.right(learner, number, few is not None).mean() for number in which]
-            )
+            right = np.array([self.right(learner, number, few).mean() for number in asked])
         self.testing += meter.cpu_seconds
         return right
 
@@ -323,7 +282,7 @@ class _Life:
         twin = copy.deepcopy(self.learner)
         for batch in first_samples(self.stream, self.stream.tasks[number], visit, shots):
             twin.observe(batch)
-        return float(self.examine(twin, [number])[0])
+        return float(self.examine(twin, [number], few=True)[0])
 
 
 def first_samples(stream: Stream, task: Task, visit: int, shots: int) -> list[Batch]:
@@ -342,5 +301,6 @@ def first_samples(stream: Stream, task: Task, visit: int, shots: int) -> list[Ba
 
 
 def n_bytes(state: Mapping[str, NDArray], start: str = "") -> int:
-    """Return the bytes of the arrays whose names begin so."""
-    return sum(array.nbytes for name, array in state.items() if name.startswith(start))
+    """Return the bytes of the arrays whose names begin so, without those of the clock."""
+    counted = {k: v for k, v in state.items() if k.startswith(start) and not k.startswith(CLOCK)}
+    return sum(array.nbytes for array in counted.values())

@@ -78,7 +78,8 @@ def forward_transfer(
 def forgetting(matrix: ArrayLike, visits: Sequence[int] | None = None) -> float:
     """Return how much of the best earlier accuracy on a task is lost at the end.
 
-    The mean over the tasks met before the last visit; NaN if there is none.
+    The mean over the tasks met before the last visit; NaN if there is none. What was not measured
+    (NaN) is left out; the accuracy just after a task was first learnt must be.
 
     References
     ----------
@@ -86,7 +87,7 @@ def forgetting(matrix: ArrayLike, visits: Sequence[int] | None = None) -> float:
     """
     r, first = _checked("forgetting", matrix, visits)
     old = [(j, met) for j, met in first.items() if met < len(r) - 1]
-    lost = [r[met:-1, j].max() - r[-1, j] for j, met in old]
+    lost = [np.fmax.reduce(r[met:-1, j]) - r[-1, j] for j, met in old]
     return float(np.mean(lost)) if lost else float("nan")
 
 
@@ -163,7 +164,7 @@ def intransigence(
     ----------
     matrix : (n_visits, n_tasks) array-like
     reference : (n_tasks,) array-like
-        Accuracy of joint learning.
+        Accuracy of joint learning; see `joint_reference`.
     visits : sequence of int, optional
 
     References
@@ -173,6 +174,34 @@ def intransigence(
     r, first = _checked("intransigence", matrix, visits)
     best = np.asarray(reference, dtype=np.float64)
     return float(np.mean([best[j] - r[met, j] for j, met in first.items()]))
+
+
+def joint_reference(
+    accuracy: ArrayLike, hindsight: ArrayLike, visits: Sequence[int] | None = None
+) -> FloatArray:
+    """Return what `intransigence` is measured against, from a course of joint learning.
+
+    ``a*_j`` is the accuracy on task j when no class can be answered that comes after j is first
+    met: whoever has just learnt j could not answer it either. Where tasks share outputs, or are
+    told, there is nothing to be left out.
+
+    In the paper the reference for each task learns the tasks up to it alone; ours is one learner of
+    all tasks.
+
+    Parameters
+    ----------
+    accuracy : (n_visits, n_tasks) array-like
+        Of joint learning.
+    hindsight : (n_visits, n_tasks) array-like
+        Its `hindsight_matrix`; NaN where it is not defined.
+    visits : sequence of int, optional
+    """
+    r, first = _checked("joint_reference", accuracy, visits)
+    confined, found = np.asarray(hindsight, dtype=np.float64), r[-1].copy()
+    for j, met in first.items():
+        if np.isfinite(confined[met, j]):
+            found[j] = confined[met, j]
+    return found
 
 
 def stability_gap(before: ArrayLike, during: ArrayLike) -> float:

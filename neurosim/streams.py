@@ -318,7 +318,7 @@ class Stream:
         rng = self._streams.generator("mixed")
         yield from self._draw(sorted(set(self.visits)), len(self.visits), rng, None)
 
-    def test(self, number: int, part: str = "test") -> Batch:
+    def test(self, number: int, part: str = "test", few: int = 0) -> Batch:
         """Return the test images of a task, or its validation images, in their order.
 
         Parameters
@@ -326,11 +326,18 @@ class Stream:
         number : int
         part : str
             "test" or "validation".
+        few : int
+            The first so many; 0 for all.
         """
         task = self.tasks[number]
-        which = task.test if part == "test" else task.validation
+        which = (task.test if part == "test" else task.validation)[: few or None]
         source = "test" if part == "test" else "train"
         return self._batch(source, which, np.full(len(which), number), number)
+
+    def train(self, number: int) -> Batch:
+        """Return the images that a task is learnt from, each once, in their order."""
+        which = self.tasks[number].train
+        return self._batch("train", which, np.full(len(which), number), number)
 
     def _draw(
         self, tasks: list[int], times: int, rng: np.random.Generator, told: int | None

@@ -152,6 +152,8 @@ def _value(place: str, old: Any, text: str) -> object:
     kind: type = type(old)
     if isinstance(old, tuple):
         kind = type(old[0]) if old else str
+        if not text.strip():
+            return _no_values(place, old)
     try:
         if isinstance(old, bool):
             return {"true": True, "false": False}[text.lower()]
@@ -160,11 +162,30 @@ def _value(place: str, old: Any, text: str) -> object:
         else:
             value = kind(text)
     except (KeyError, ValueError, TypeError):
-        wanted = f"{kind.__name__}s apart by commas" if isinstance(old, tuple) else kind.__name__
         raise ConfigError(
-            f"{place}: expected {wanted}, got {text!r}; its default is {old!r}"
+            f"{place}: expected {_wanted(old, kind)}, got {text!r}; its default is {old!r}"
         ) from None
     numbers = value if isinstance(value, tuple) else (value,)
     if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
         raise ConfigError(f"{place}: expected a finite number, got {text}; its default is {old!r}")
     return value
+
+
+def _wanted(old: object, kind: type) -> str:
+    names = {"int": "an integer", "float": "a number", "bool": "true or false"}
+    if isinstance(old, tuple):
+        return f"{kind.__name__}s apart by commas"
+    return names.get(kind.__name__, kind.__name__)
+
+
+def _no_values(place: str, old: tuple[object, ...]) -> tuple[object, ...]:
+    """Take nothing for no values where that is the default; refuse it elsewhere."""
+    from neurosim.errors import ConfigError
+
+    if old:
+        shown = ",".join(str(each) for each in old[:3])
+        raise ConfigError(
+            f"{place}: expected one or more values apart by commas, got none; write for example "
+            f"{place.partition('.')[2]}={shown}, or leave it out"
+        )
+    return ()

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
+from neurosim.batches import checked_batch
 from neurosim.continual import ContinualLearner, Shape
+from neurosim.representation import Replayed
 from neurosim.streams import Batch
 
 Array = NDArray[np.float32]
@@ -59,6 +61,7 @@ class _Careful(NetworkLearner):
 
     def observe(self, batch: Batch) -> None:
         """Take one step that the memories of earlier tasks allow."""
+        batch = checked_batch(batch, self.shape)
         way = self.gradient(batch.x, self.one_hot(batch.y))
         old = self.memory.draw(self.draw, self.rng, before=self.tasks_done)
         if len(old.y):
@@ -66,6 +69,10 @@ class _Careful(NetworkLearner):
             way = project(way, reference)
         self.move(way)
         self.memory.add(batch.x, batch.y, self.rng, task=self.tasks_done)
+
+    def replay(self, n: int, rng: np.random.Generator) -> Replayed:
+        """Return some of the images."""
+        return self.memory.replay(n, rng)
 
     @property
     def state(self) -> Mapping[str, NDArray]:

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
+from neurosim.batches import checked_batch
 from neurosim.continual import ContinualLearner, Shape
+from neurosim.representation import Replayed
 from neurosim.streams import Batch
 
 Array = NDArray[np.float32]
@@ -53,6 +55,7 @@ class _Dark(NetworkLearner):
 
     def observe(self, batch: Batch) -> None:
         """Take one step on the batch and two draws of memories."""
+        batch = checked_batch(batch, self.shape)
         n = len(batch.y)
         dark, plain = (self.memory.draw(n, self.rng) for _ in range(2))
         x = np.concatenate([batch.x, dark.x, plain.x])
@@ -73,6 +76,10 @@ class _Dark(NetworkLearner):
         way = self.gradient_of(x, error)
         self.memory.add(batch.x, batch.y, self.rng, drives)
         self.move(way)
+
+    def replay(self, n: int, rng: np.random.Generator) -> Replayed:
+        """Return some of the images."""
+        return self.memory.replay(n, rng)
 
     @property
     def state(self) -> Mapping[str, NDArray]:

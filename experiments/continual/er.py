@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
+from neurosim.batches import checked_batch
 from neurosim.continual import ContinualLearner, Shape
+from neurosim.representation import Replayed
 from neurosim.streams import Batch
 
 Array = NDArray[np.float32]
@@ -62,6 +64,7 @@ class Replaying(NetworkLearner):
 
     def observe(self, batch: Batch) -> None:
         """Take one step on the batch and as many memories."""
+        batch = checked_batch(batch, self.shape)
         before = self.tasks_done if self.by_tasks else None
         old = self.memory.draw(len(batch.y), self.rng, before)
         x, y = np.concatenate([batch.x, old.x]), np.concatenate([batch.y, old.y])
@@ -75,6 +78,10 @@ class Replaying(NetworkLearner):
         else:
             self.move(self.gradient(x, self.one_hot(y)))
         self.memory.add(batch.x, batch.y, self.rng, task=self.tasks_done)
+
+    def replay(self, n: int, rng: np.random.Generator) -> Replayed:
+        """Return some of the images."""
+        return self.memory.replay(n, rng)
 
     @property
     def state(self) -> Mapping[str, NDArray]:

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
+from neurosim.batches import checked_batch
 from neurosim.continual import ContinualLearner, Shape
+from neurosim.errors import check_counts
 from neurosim.network import Network
 from neurosim.streams import Batch
 
@@ -48,6 +50,10 @@ class EWC(NetworkMethod):
         "strength": 1e9, "samples": 1000, "all_labels": True,
     }  # fmt: skip
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, "strength", least=0)
+
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn network."""
         return Elastic(self, shape, rng)
@@ -73,6 +79,7 @@ class Elastic(NetworkLearner):
 
     def observe(self, batch: Batch) -> None:
         """Take one step on the batch and the springs."""
+        batch = checked_batch(batch, self.shape)
         way = self.gradient(batch.x, self.one_hot(batch.y))
         if self.tasks_done:
             for direction, p, f, g, limit in zip(

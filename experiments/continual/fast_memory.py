@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 from circuits.feature_maps import FeatureMaps, FeatureMapsConfig
 from circuits.lamellae import Lamellae
 from circuits.lamellae_config import LamellaeConfig
-from neurosim.continual import ContinualLearner, Method, Shape
-from neurosim.errors import ConfigError, InputError
+from neurosim.batches import checked_batch, checked_images
+from neurosim.codes import stack
+from neurosim.continual import CLOCK, ContinualLearner, Method, Shape
+from neurosim.errors import ConfigError, InputError, check_counts
+from neurosim.randomness import generator_state, restore_generator
+from neurosim.state import check_shapes
 from neurosim.streams import Batch
 
 Array = NDArray[np.float32]
@@ -65,6 +69,9 @@ class FastMemory(Method):
     source: ClassVar[str] = "this project; circuits/lamellae.py"
     published: ClassVar[Mapping[str, float]] = {}
 
+    def __post_init__(self) -> None:
+        check_counts(self, "development", "patches")
+
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn memory.
 
@@ -98,6 +105,7 @@ class Pixels:
     def __init__(self, image_shape: tuple[int, int]) -> None:
         self.grid = image_shape
         self.state: dict[str, NDArray] = {}
+        self.growth: dict[str, NDArray] = {}
 
     def develop(self, images: Array) -> int:
         """Use none."""
@@ -113,6 +121,9 @@ class Pixels:
             )  # fmt: skip
         return images.reshape(len(images), *self.grid, 1)
 
+    def restore(self, state: Mapping[str, NDArray]) -> None:
+        """Take nothing back: there is nothing that changes."""
+
 
 class FastLearner:
     """Maps and lamellae at work.
@@ -125,6 +136,7 @@ class FastLearner:
     """
 
     def __init__(self, method: FastMemory, shape: Shape, rng: np.random.Generator) -> None:
+        self.shape, self.rng = shape, rng
         self.maps: FeatureMaps | Pixels
         if method.maps:
             config = maps_for(
@@ -150,7 +162,7 @@ class FastLearner:
         one, two = (sum(array.nbytes for array in lamellae(n).state.values()) for n in (1, 2))
         fixed = sum(array.nbytes for array in self.maps.state.values())
         room = method.budget - fixed
-        if room < one:
+        if not room >= one:
             raise ConfigError.expected(
                 method, "budget", f"{one + fixed} bytes or more, a cell a class",
                 method.budget, "raise it, or take fewer fields",
@@ -159,6 +171,7 @@ class FastLearner:
 
     def observe(self, batch: Batch) -> None:
         """Develop, or write."""
+        batch = checked_batch(batch, self.shape)
         used = 0 if self.maps.mature else self.maps.develop(batch.x)
         if used < len(batch.y):
             self.lamellae.observe(self.maps.encode(batch.x[used:]), batch.y[used:])
@@ -169,10 +182,37 @@ class FastLearner:
 
     def predict(self, x: Array) -> Array:
         """Return the evidence for each class."""
-        return self.lamellae.evidence(self.maps.encode(x))
+        return self.lamellae.evidence(self.maps.encode(checked_images(x, self.shape)))
+
+    def regions(self, x: Array) -> Mapping[str, NDArray]:
+        """Return the activity of complex cells, and which granule cells win."""
+        activity = self.maps.encode(checked_images(x, self.shape))
+        codes = stack(self.lamellae.encode(activity))
+        return {"ec": activity.reshape(len(x), -1), "dg": codes}
 
     @property
     def state(self) -> Mapping[str, NDArray]:
-        """Return fields, weights and wins."""
+        """Return fields, weights and wins, and under ``memory/clock`` where chance stands."""
         kept = {**self.maps.state, **self.lamellae.state}
-        return {f"memory/{name}": array for name, array in kept.items()}
+        own = {f"memory/{name}": array for name, array in kept.items()}
+        return own | {CLOCK + name: array for name, array in self._clock.items()}
+
+    @property
+    def _clock(self) -> dict[str, NDArray]:
+        """Return what is no synapse, and without which it cannot go on the same."""
+        return {"generator": generator_state(self.rng), **self.maps.growth}
+
+    def restore(self, state: Mapping[str, NDArray]) -> None:
+        """Take a saved state back: it goes on bit for bit as the one that was saved would have.
+
+        Raises
+        ------
+        InputError
+            When an array is missing or of another shape; nothing has been taken then.
+        """
+        check_shapes(self, self.state, state)
+        restore_generator(self.rng, state[f"{CLOCK}generator"])
+        memory = {name.removeprefix("memory/"): array for name, array in state.items()}
+        clock = {name.removeprefix(CLOCK): array for name, array in state.items()}
+        self.maps.restore({**memory, **clock})
+        self.lamellae.restore(memory)

@@ -7,7 +7,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosim.batches import checked_batch, checked_images
 from neurosim.continual import ContinualLearner, Method, Shape
+from neurosim.errors import ConfigError, check_counts
 from neurosim.ledger import Ledger
 from neurosim.streams import Batch
 
@@ -47,6 +49,16 @@ class FlyModel(Method):
     source: ClassVar[str] = "Shen, Dasgupta & Navlakha (2021) arXiv:2107.07617"
     published: ClassVar[Mapping[str, float]] = {}
 
+    def __post_init__(self) -> None:
+        check_counts(self, "n_units", least=2)
+        check_counts(self, "fan_in")
+        check_counts(self, "sparsity", "eta", "decay", least=0)
+        if max(self.sparsity, self.decay) >= 1:
+            raise ConfigError.expected(
+                self, "sparsity", "sparsity and decay below 1", (self.sparsity, self.decay),
+                "leave them out",
+            )  # fmt: skip
+
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn mushroom body."""
         return _MushroomBody(self, shape, rng)
@@ -56,18 +68,18 @@ class _MushroomBody:
     """Kenyon cells and output cells."""
 
     def __init__(self, method: FlyModel, shape: Shape, rng: np.random.Generator) -> None:
-        self.method = method
+        self.method, self.shape = method, shape
         fan_in = min(method.fan_in, shape.n_inputs)
         self.wiring = np.zeros((shape.n_inputs, method.n_units), np.float32)
         for cell in range(method.n_units):
             self.wiring[rng.choice(shape.n_inputs, fan_in, replace=False), cell] = 1
-        self.k = max(1, round(method.sparsity * method.n_units))
+        self.k = min(max(1, round(method.sparsity * method.n_units)), method.n_units - 1)
         self.weights = np.zeros((shape.n_outputs, method.n_units), np.float32)
         self.ledger = Ledger()
 
     def observe(self, batch: Batch) -> None:
         """Teach the right output cells."""
-        method = self.method
+        method, batch = self.method, checked_batch(batch, self.shape)
         for x, y in zip(self._fire(batch.x), batch.y, strict=True):
             w = self.weights[y]
             np.clip((1 - method.decay) * w + method.eta * x, 0, 1, out=w)
@@ -78,8 +90,12 @@ class _MushroomBody:
 
     def predict(self, x: Array) -> Array:
         """Return the drive of each output cell."""
-        scores: Array = self._fire(x) @ self.weights.T
+        scores: Array = self._fire(checked_images(x, self.shape)) @ self.weights.T
         return scores
+
+    def regions(self, x: Array) -> Mapping[str, Array]:
+        """Return the activity of the Kenyon cells, ``(n, n_units)``."""
+        return {"kenyon": self._fire(checked_images(x, self.shape))}
 
     @property
     def state(self) -> Mapping[str, NDArray]:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from circuits.lamellae import Lamellae
 from circuits.lamellae_config import LamellaeConfig
+from neurosim.batches import checked_batch, checked_images
+from neurosim.codes import stack
 from neurosim.continual import ContinualLearner, Method, Shape
 from neurosim.streams import Batch
 
@@ -44,7 +46,7 @@ class _Prototypes:
     """A lamella of whole images."""
 
     def __init__(self, method: GatedPrototypes, shape: Shape, rng: np.random.Generator) -> None:
-        self.image_shape = shape.image_shape
+        self.shape = shape
         extent = max(shape.image_shape)
         config = LamellaeConfig(
             shape.n_outputs, method.per_class, extent, extent, 8, strongest=0.5, conscience=0.0
@@ -53,6 +55,7 @@ class _Prototypes:
 
     def observe(self, batch: Batch) -> None:
         """Let the prototypes of the right class compete."""
+        batch = checked_batch(batch, self.shape)
         self.lamella.observe(self._sheet(batch.x), batch.y)
 
     def end_of_task(self, task: int) -> None:
@@ -63,13 +66,17 @@ class _Prototypes:
         """Return the evidence."""
         return self.lamella.evidence(self._sheet(x))
 
+    def regions(self, x: Array) -> Mapping[str, NDArray]:
+        """Return which prototype is the nearest, ``(n, n_prototypes)``."""
+        return {"dg": stack(self.lamella.encode(self._sheet(x)))}
+
     @property
     def state(self) -> Mapping[str, NDArray]:
         """Return the prototypes and their wins."""
         return {f"memory/{name}": array for name, array in self.lamella.state.items()}
 
     def _sheet(self, x: Array) -> Array:
-        rows, columns = self.image_shape
+        rows, columns = self.shape.image_shape
         extent = max(rows, columns)
-        images = x.reshape(-1, rows, columns)
+        images = checked_images(x, self.shape).reshape(-1, rows, columns)
         return np.pad(images, ((0, 0), (0, extent - rows), (0, extent - columns)))[..., None]

@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
+from neurosim.batches import checked_batch
 from neurosim.continual import ContinualLearner, Shape
+from neurosim.errors import check_counts
+from neurosim.representation import Replayed
 from neurosim.streams import Batch
 from neurosim.training import batches, cosine
 
@@ -41,6 +44,10 @@ class GDumb(NetworkMethod):
     source: ClassVar[str] = "Prabhu, Torr & Dokania (2020) ECCV"
     published: ClassVar[Mapping[str, float]] = {}
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, "epochs")
+
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn network with an empty box."""
         return _FromTheBox(self, shape, rng)
@@ -56,6 +63,7 @@ class _FromTheBox(NetworkLearner):
 
     def observe(self, batch: Batch) -> None:
         """Keep some."""
+        batch = checked_batch(batch, self.shape)
         self.memory.add(batch.x, batch.y, self.rng)
 
     def end_of_task(self, task: int) -> None:
@@ -68,6 +76,10 @@ class _FromTheBox(NetworkLearner):
                 way = fresh.gradient(kept.x[which], fresh.one_hot(kept.y[which]))
                 fresh.move(way, cosine(epoch / self.method.epochs))
         self.network, self.moments = fresh.network, fresh.moments
+
+    def replay(self, n: int, rng: np.random.Generator) -> Replayed:
+        """Return some of the images."""
+        return self.memory.replay(n, rng)
 
     @property
     def state(self) -> Mapping[str, NDArray]:

@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from experiments.continual_network import NetworkLearner, NetworkMethod
+from neurosim.batches import checked_batch
 from neurosim.continual import ContinualLearner, Shape
+from neurosim.errors import check_counts
 from neurosim.ledger import Ledger
 from neurosim.network import Network
+from neurosim.representation import Replayed
 from neurosim.streams import Batch
 
 Array = NDArray[np.float32]
@@ -47,6 +50,11 @@ class GenerativeReplay(NetworkMethod):
     source: ClassVar[str] = "Shin, Lee, Kim & Kim (2017) NIPS"
     published: ClassVar[Mapping[str, float]] = {"van_de_ven": 90.4}
     van_de_ven: ClassVar[Mapping[str, Any]] = {}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, "hidden", "n_latent")
+        check_counts(self, "generator_eta", least=0)
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn network and generator."""
@@ -106,9 +114,10 @@ class _Dreaming(NetworkLearner):
 
     def observe(self, batch: Batch) -> None:
         """Take one step of the network and one of the generator."""
+        batch = checked_batch(batch, self.shape)
         x, targets, weights = batch.x, self.one_hot(batch.y), self._weights(len(batch.y))
         if self.before is not None:
-            dreams, names = self._dream(len(batch.y), *self.before)
+            dreams, names = self._dream(len(batch.y), self.rng, *self.before)
             x, targets = np.concatenate([x, dreams]), np.concatenate([targets, names])
         share = weights[:, None]
         self.move(self.gradient_of(x, lambda z, p: share * (targets - p)))
@@ -125,6 +134,13 @@ class _Dreaming(NetworkLearner):
         """Keep both as they are now."""
         super().end_of_task(task)
         self.before = self.network.copy(), copy.deepcopy(self.generator)
+
+    def replay(self, n: int, rng: np.random.Generator) -> Replayed:
+        """Return dreams of the tasks that are over, and what they were called."""
+        if self.before is None:
+            return Replayed(np.zeros((0, self.shape.n_inputs), np.float32), np.zeros(0, np.int64))
+        x, names = self._dream(n, rng, *self.before)
+        return Replayed(x, names.argmax(axis=1))
 
     @property
     def state(self) -> Mapping[str, NDArray]:
@@ -147,9 +163,11 @@ class _Dreaming(NetworkLearner):
         share = 1 / (self.tasks_done + 1)
         return np.repeat([share / n, (1 - share) / n], n).astype(np.float32)
 
-    def _dream(self, n: int, network: Network, generator: Generator) -> tuple[Array, Array]:
+    def _dream(
+        self, n: int, rng: np.random.Generator, network: Network, generator: Generator
+    ) -> tuple[Array, Array]:
         """Return images of a generator, and what a network calls them."""
-        z = self.rng.standard_normal((n, generator.n_latent), np.float32)
+        z = rng.standard_normal((n, generator.n_latent), np.float32)
         with torch.no_grad():
             x = torch.sigmoid(generator.decode(torch.from_numpy(z))).numpy()
         self.ledger.add(0, 0, n * self._n_weights // 2, 2 * self._n_weights)

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.continual_network import NetworkLearner, NetworkMethod
+from neurosim.batches import checked_batch
 from neurosim.continual import ContinualLearner, Shape
+from neurosim.errors import ConfigError
 from neurosim.network import Network, softmax
 from neurosim.streams import Batch
 
@@ -42,6 +44,11 @@ class LwF(NetworkMethod):
     published: ClassVar[Mapping[str, float]] = {"mammoth": 19.62, "van_de_ven": 21.9}
     van_de_ven: ClassVar[Mapping[str, Any]] = {"unweighted": True}
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.temperature > 0:
+            raise ConfigError.expected(self, "temperature", "above 0", self.temperature, "try 2")
+
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn network."""
         return _Distilled(self, shape, rng)
@@ -59,6 +66,7 @@ class _Distilled(NetworkLearner):
 
     def observe(self, batch: Batch) -> None:
         """Take one step on labels and old answers."""
+        batch = checked_batch(batch, self.shape)
         self.met[batch.y] = True
         targets = self.one_hot(batch.y)
         if self.before is None:

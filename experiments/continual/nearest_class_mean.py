@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosim.batches import checked_batch, checked_images
 from neurosim.continual import ContinualLearner, Method, Shape
 from neurosim.ledger import Ledger
 from neurosim.streams import Batch
@@ -46,12 +47,14 @@ class Means:
     """
 
     def __init__(self, shape: Shape) -> None:
+        self.shape = shape
         self.mean = np.zeros((shape.n_outputs, shape.n_inputs), np.float32)
         self.counts = np.zeros(shape.n_outputs, dtype=np.int64)
         self.ledger = Ledger()
 
     def observe(self, batch: Batch) -> None:
         """Move the means, each by one n-th of the way."""
+        batch = checked_batch(batch, self.shape)
         for x, y in zip(batch.x, batch.y, strict=True):
             self.counts[y] += 1
             self.mean[y] += (x - self.mean[y]) / np.float32(self.counts[y])
@@ -62,6 +65,7 @@ class Means:
 
     def predict(self, x: Array) -> Array:
         """Return minus the squared distances; -inf for a class never seen."""
+        x = checked_images(x, self.shape)
         cross = 2 * x @ self.mean.T - np.square(self.mean).sum(axis=1)
         scores: Array = np.where(self.counts > 0, cross, np.float32(-np.inf))
         return scores

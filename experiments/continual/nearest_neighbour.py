@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.continual_network import RawMemory
+from neurosim.batches import checked_batch, checked_images
 from neurosim.continual import ContinualLearner, Method, Shape
 from neurosim.streams import Batch
 
@@ -46,6 +47,7 @@ class _Neighbours:
 
     def observe(self, batch: Batch) -> None:
         """Keep some."""
+        batch = checked_batch(batch, self.shape)
         self.memory.add(batch.x, batch.y, self.rng)
 
     def end_of_task(self, task: int) -> None:
@@ -53,6 +55,7 @@ class _Neighbours:
 
     def predict(self, x: Array) -> Array:
         """Return minus the squared distance to the nearest of each class, but for ``|x|^2``."""
+        x = checked_images(x, self.shape)
         scores = np.full((len(x), self.shape.n_outputs), -np.inf, np.float32)
         kept = self.memory.take(np.arange(len(self.memory)))
         if len(kept.y):

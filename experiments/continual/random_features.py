@@ -7,7 +7,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosim.batches import checked_batch, checked_images
 from neurosim.continual import ContinualLearner, Method, Shape
+from neurosim.errors import ConfigError, check_counts
 from neurosim.ledger import Ledger
 from neurosim.streams import Batch
 
@@ -40,6 +42,13 @@ class RandomFeatures(Method):
     source: ClassVar[str] = "Rahimi & Recht (2008) NIPS; Zhuang et al. (2022) NeurIPS"
     published: ClassVar[Mapping[str, float]] = {}
 
+    def __post_init__(self) -> None:
+        check_counts(self, "n_features")
+        if not self.ridge > 0:
+            raise ConfigError.expected(
+                self, "ridge", "above 0, or the sums may have no inverse", self.ridge, "try 1"
+            )
+
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a learner that has summed nothing."""
         return _LeastSquares(self, shape, rng)
@@ -51,7 +60,7 @@ class _LeastSquares:
     waiting_most = 500
 
     def __init__(self, method: RandomFeatures, shape: Shape, rng: np.random.Generator) -> None:
-        n = method.n_features
+        self.shape, n = shape, method.n_features
         scale = 1 / np.sqrt(shape.n_inputs)
         self.projection = rng.normal(0, scale, (shape.n_inputs, n)).astype(np.float32)
         self.bias = rng.normal(0, 0.1, n).astype(np.float32)
@@ -64,7 +73,7 @@ class _LeastSquares:
 
     def observe(self, batch: Batch) -> None:
         """Add to the sums."""
-        self._waiting.append(batch)
+        self._waiting.append(checked_batch(batch, self.shape))
         if sum(len(each.y) for each in self._waiting) >= self.waiting_most:
             self._sum()
 
@@ -79,8 +88,12 @@ class _LeastSquares:
 
     def predict(self, x: Array) -> Array:
         """Return the linear read-out of the features."""
-        scores: Array = self._features(x) @ self.weights
+        scores: Array = self._features(checked_images(x, self.shape)) @ self.weights
         return scores
+
+    def regions(self, x: Array) -> Mapping[str, Array]:
+        """Return the features, ``(n, n_features)``."""
+        return {"features": self._features(checked_images(x, self.shape))}
 
     @property
     def state(self) -> Mapping[str, NDArray]:

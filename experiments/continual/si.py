@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.continual_network import NetworkLearner, NetworkMethod
+from neurosim.batches import checked_batch
 from neurosim.continual import ContinualLearner, Shape
+from neurosim.errors import check_counts
 from neurosim.streams import Batch
 
 
@@ -44,6 +46,10 @@ class SI(NetworkMethod):
     published: ClassVar[Mapping[str, float]] = {"mammoth": 19.27, "van_de_ven": 21.2}
     van_de_ven: ClassVar[Mapping[str, Any]] = {"strength": 5000.0, "xi": 0.1, "whole": True}
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, "strength", least=0)
+
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn network."""
         return _Intelligent(self, shape, rng)
@@ -61,6 +67,7 @@ class _Intelligent(NetworkLearner):
 
     def observe(self, batch: Batch) -> None:
         """Take one step on the batch and the springs, and book what it did for the loss."""
+        batch = checked_batch(batch, self.shape)
         way = self.gradient(batch.x, self.one_hot(batch.y))
         before = [p.copy() for p in self.network.parameters]
         whole = [direction.copy() for direction in way]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
+from neurosim.batches import checked_batch, checked_images
 from neurosim.continual import ContinualLearner, Shape
 from neurosim.errors import ConfigError
 from neurosim.learner import Memory
 from neurosim.ledger import Ledger
 from neurosim.network import Network, NetworkConfig
 from neurosim.optimisers import Moments, Optimiser
+from neurosim.representation import Replayed
 from neurosim.streams import Batch
 
 Array = NDArray[np.float32]
@@ -26,6 +29,9 @@ STEEPNESS = 0.001
 
 NIGHT_PART = 500
 """Steps a call of the kernel, which holds an interruption until it returns."""
+
+MOMENT = 10
+"""Steps whose spikes are taken together when it is asked what a night replays."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,11 @@ class SleepReplay(NetworkMethod):
     }
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.dropout < 1:
+            raise ConfigError.expected(
+                self, "dropout", "a share from 0 to below 1", self.dropout, "leave it out"
+            )
         if min(self.steps, self.more) < 0 or self.window < 1 or self.rate <= 0:
             raise ConfigError.expected(
                 self, "steps", "steps and more of 0 or more, a window and a rate above 0",
@@ -109,6 +120,24 @@ class SleepReplay(NetworkMethod):
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn network."""
         return Sleeping(self, shape, rng)
+
+
+class Moment(NamedTuple):
+    """Some steps of a night.
+
+    Parameters
+    ----------
+    mean : (n_rows, n_columns) float64
+        Image.
+    corners : (n_steps, 2) int64
+        Of the window.
+    chance : (n_steps, side, side) float64
+        A cell in the window spikes where it is no larger than the mean image.
+    """
+
+    mean: NDArray[np.float64]
+    corners: NDArray[np.int64]
+    chance: NDArray[np.float64]
 
 
 class Sleeping(NetworkLearner):
@@ -134,9 +163,11 @@ class Sleeping(NetworkLearner):
         self.total, self.n_seen = np.zeros(shape.n_inputs, np.float64), np.zeros(1, np.int64)
         self.samples = RawMemory(method.samples, shape)
         self.ledger = Ledger()
+        self._gains = np.ones(len(self.network.weights))  # Only for a look at what it replays.
 
     def observe(self, batch: Batch) -> None:
         """Take one step down the squared error, some hidden units silenced by chance."""
+        batch = checked_batch(batch, self.shape)
         network, activities, masks = self.network, [batch.x], []
         for layer in range(network.n_layers - 1):
             awake = self.rng.random((len(batch.x), len(network.weights[layer]))) >= (
@@ -160,14 +191,37 @@ class Sleeping(NetworkLearner):
 
     def end_of_task(self, task: int) -> None:
         """Sleep."""
-        gains = self.gains(self.samples.take(np.arange(len(self.samples))).x)
+        self._gains = self.gains(self.samples.take(np.arange(len(self.samples))).x)
         self.samples = RawMemory(self.method.samples, self.shape)
-        self.sleep(self.method.steps + self.method.more * self.tasks_done, gains)
+        self.sleep(self.method.steps + self.method.more * self.tasks_done, self._gains)
         super().end_of_task(task)
 
     def predict(self, x: Array) -> Array:
         """Return the rectified output, ``(n, n_outputs)``."""
-        return self.activities(x)[-1]
+        return self.activities(checked_images(x, self.shape))[-1]
+
+    def regions(self, x: Array) -> Mapping[str, Array]:
+        """Return the activity of each hidden layer, ``(n, n_units)``."""
+        hidden = self.activities(checked_images(x, self.shape))[:-1]
+        return {f"hidden_{k}": each for k, each in enumerate(hidden, start=1)}
+
+    def replay(self, n: int, rng: np.random.Generator) -> Replayed:
+        """Return what a twin sees in the next moments of sleep, and what it calls it awake.
+
+        A pattern is how often each input cell spikes in a moment, over the most often. Output cells
+        spike too rarely, some five times a night, to say of which class a moment is.
+        """
+        twin = copy.deepcopy(self)
+        twin.rng, side = rng, min(self.method.window, *self.shape.image_shape)
+        patterns = [np.zeros((0, self.shape.n_inputs), np.float32)]
+        for moment in twin.parts(n * MOMENT, self._gains, MOMENT) if self.tasks_done else ():
+            seen = np.zeros(self.shape.image_shape, np.float32)
+            for (a, b), chance in zip(moment.corners, moment.chance, strict=True):
+                here = slice(a, a + side), slice(b, b + side)
+                seen[here] += chance <= moment.mean[here]
+            patterns.append(seen.reshape(1, -1) / max(seen.max(), 1))
+        replayed = np.concatenate(patterns)
+        return Replayed(replayed, self.predict(replayed).argmax(axis=1))
 
     def activities(self, x: Array) -> list[Array]:
         """Return the activity of each layer when no unit is silenced."""
@@ -196,6 +250,11 @@ class Sleeping(NetworkLearner):
 
     def sleep(self, steps: int, gains: NDArray[np.float64]) -> None:
         """Let noise run through the cells, and synapses change where they fire."""
+        for _ in self.parts(steps, gains, NIGHT_PART):
+            pass
+
+    def parts(self, steps: int, gains: NDArray[np.float64], part: int) -> Iterator[Moment]:
+        """Sleep part by part, so many steps each, and yield what happened in it."""
         method, weights = self.method, tuple(self.network.weights)
         rows, columns = self.shape.image_shape
         side = min(method.window, rows, columns)
@@ -207,8 +266,8 @@ class Sleeping(NetworkLearner):
         bar = 0.5 * 1000 / method.rate  # A pixel of p spikes with a chance of 2 p rate dt.
         # One place less than would fit at each end, as in the authors' code.
         room = [max(rows - side, 1), max(columns - side, 1)]
-        for start in range(0, steps, NIGHT_PART):
-            n = min(NIGHT_PART, steps - start)
+        for start in range(0, steps, part):
+            n = min(part, steps - start)
             # One bound for both draws other numbers than two bounds that are the same.
             corners = self.rng.integers(room[0] if room[0] == room[1] else room, size=(n, 2))
             chance = bar * self.rng.random((n, side, side))
@@ -216,6 +275,7 @@ class Sleeping(NetworkLearner):
                 weights, potentials, mean, corners, chance, gains, bars, method.inc, method.dec
             )
             self.ledger.add(events, writes, events + writes, 4 * (events + 2 * writes))
+            yield Moment(mean, corners, chance)
 
     @property
     def state(self) -> Mapping[str, NDArray]:

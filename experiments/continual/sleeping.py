@@ -18,7 +18,7 @@ from experiments.continual.fast_memory import maps_for
 from experiments.replay_controls import RandomReplay, RawReplay
 from experiments.sleeper import Sleeper
 from neurosim.continual import ContinualLearner, Method, Shape
-from neurosim.errors import ConfigError
+from neurosim.errors import ConfigError, check_counts
 
 Bedtime = Literal["task", "samples", "fatigue", "never"]
 Kind = Literal["predictive", "backprop"]
@@ -110,6 +110,7 @@ class Sleeping(Method):
                 raise ConfigError.expected(
                     self, name, " or ".join(known), value, "choose one of them"
                 )
+        check_counts(self, "development", "patches")
         if self.day < 1 or self.n_cells < 0:
             raise ConfigError.expected(
                 self, "day", "1 or more, and n_cells 0 or more", (self.day, self.n_cells),
@@ -146,7 +147,7 @@ class Sleeping(Method):
             return build(self.n_cells)
         room = self.budget - sheet.maps.fields.nbytes
         sizes = [_n_bytes(build(cells)) for cells in (1, 2, 3)]
-        if room < sizes[0]:
+        if not room >= sizes[0]:
             raise ConfigError.expected(
                 self, "budget", f"{sizes[0] + sheet.maps.fields.nbytes} bytes or more, a cell a "
                 "class", self.budget, "raise it, or take fewer fields",

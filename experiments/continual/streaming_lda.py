@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.continual.nearest_class_mean import Means
+from neurosim.batches import checked_batch, checked_images
 from neurosim.continual import ContinualLearner, Method, Shape
+from neurosim.errors import ConfigError
 from neurosim.streams import Batch
 
 Array = NDArray[np.float32]
@@ -38,6 +40,12 @@ class StreamingLDA(Method):
     source: ClassVar[str] = "Hayes & Kanan (2020) CVPR workshops"
     published: ClassVar[Mapping[str, float]] = {}
 
+    def __post_init__(self) -> None:
+        if not 0 < self.epsilon <= 1:
+            raise ConfigError.expected(
+                self, "epsilon", "above 0, up to 1", self.epsilon, "leave it out"
+            )
+
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a learner without means."""
         return _Discriminant(self, shape)
@@ -54,6 +62,7 @@ class _Discriminant(Means):
 
     def observe(self, batch: Batch) -> None:
         """Take in the deviations from the means as they are, then move the means."""
+        batch = checked_batch(batch, self.shape)
         n = int(self.counts.sum())
         gap = batch.x - self.mean[batch.y]
         known = self.counts[batch.y] > 0  # The first of a class deviates from nothing.
@@ -66,7 +75,7 @@ class _Discriminant(Means):
 
     def predict(self, x: Array) -> Array:
         """Return the linear scores; -inf for a class never seen."""
-        n = int(self.counts.sum())
+        x, n = checked_images(x, self.shape), int(self.counts.sum())
         if self._solved[0] != n:
             s = (1 - self.epsilon) * self.covariance.astype(np.float64)
             s[np.diag_indices_from(s)] += self.epsilon

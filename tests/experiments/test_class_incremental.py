@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from experiments import class_incremental
 from experiments.continual.fast_memory import FastMemory
 from experiments.continual.nearest_class_mean import NearestClassMean
+from neurosim import continual_metrics as measures
 from neurosim.continual import Method, live
 from neurosim.datasets import load
 from neurosim.discovery import members
@@ -93,10 +95,37 @@ def test_the_experiment_looks_inside_and_draws():
     # Of 1,980 cells one in an almost empty corner is nearer to one image than a count; ten made it.
     assert numbers["cells_told_fast_69_kb"] <= 2
     assert numbers["n_bytes_fast_69_kb"] <= 69_000
+    # Of every arm all that is defined for it, and nothing else.
+    for name in ("acc", "bwt", "fwt", "forgetting", "acc_after_10", "n_bytes", "weight_writes",
+                 "input_between", "intransigence"):  # fmt: skip
+        assert all(np.isfinite(numbers[f"{name}_{arm}"]) for arm in ("none", "ncm", "er_10"))
+    assert numbers["verbatim_er_10"] == 100 and numbers["coverage_er_10"] > 0.9
+    assert numbers["fidelity_er_10"] == pytest.approx(1, abs=1e-6)
+    assert not any(key.startswith(("coverage_n", "fidelity_n", "hidden_1_within_ncm"))
+                   for key in numbers)  # fmt: skip
+    # The last hidden layer of plain descent tells less apart than that of replay.
+    assert numbers["hidden_2_between_none"] > numbers["hidden_2_between_er_10"]
     figure, axes = plt.subplots()
     class_incremental.plot(result, axes)
     assert len(axes.containers) == 2  # Two families with bars.
     plt.close(figure)
+
+
+def test_without_a_reference_there_is_no_intransigence_and_without_an_arm_no_run():
+    config = class_incremental.Config(
+        arms=("none", "joint"), seeds=(0,), workers=1, probe=0, inside=0
+    )
+    lone = class_incremental.run(replace(config, reference=False)).metrics()
+    assert "intransigence_none" not in lone and "input_within_none" not in lone
+    both = class_incremental.run(config)
+    assert "intransigence_joint" not in both.metrics()
+    own = both.measured["joint"]
+    reference = measures.joint_reference(own["accuracy"][0], own["hindsight"][0])
+    assert both.metrics()["intransigence_none"] == pytest.approx(
+        measures.intransigence(both.measured["none"]["accuracy"][0], reference)
+    )
+    with pytest.raises(ConfigError, match=r"seeds: expected one or more, got \(\); name some"):
+        class_incremental.run(replace(config, seeds=(), reference=False))
 
 
 def test_a_protocol_brings_its_own_network():

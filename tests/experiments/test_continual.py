@@ -18,11 +18,13 @@ from experiments.continual.si import SI
 from experiments.continual.sleeping import NIGHT
 from experiments.continual.streaming_lda import StreamingLDA
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
-from neurosim.continual import ContinualLearner, Method, Shape
+from neurosim.continual import ContinualLearner, Method, Shape, n_bytes
 from neurosim.datasets import load
 from neurosim.discovery import members
-from neurosim.errors import ConfigError
+from neurosim.errors import ConfigError, InputError
+from neurosim.hdf5 import pack_hdf5, unpack_hdf5
 from neurosim.network import softmax
+from neurosim.representation import Replaying, Representing
 from neurosim.streams import Batch, Stream, StreamConfig
 
 METHODS = members("experiments.continual", Method)
@@ -102,6 +104,89 @@ def test_the_same_seed_gives_the_same_learner(name):
         return learner.predict(drawn_batch(seed=9).x)
 
     np.testing.assert_array_equal(scores(), scores())
+
+
+@every_method
+def test_what_is_no_batch_is_refused_by_every_learner(name):
+    learner = quick(name).begin(SHAPE, np.random.default_rng(0))
+    learner.observe(drawn_batch())
+    before = {key: array.copy() for key, array in learner.state.items()}
+    x, y, task = drawn_batch()
+    bad = x.copy()
+    bad[3, 7] = np.nan
+    with pytest.raises(InputError, match=r"Batch.x\[3, 7\]: expected a grey value"):
+        learner.observe(Batch(bad, y, task))
+    with pytest.raises(InputError, match=r"Batch.x\[3, 7\]"):
+        learner.predict(bad)
+    with pytest.raises(InputError, match=r"Batch.y\[2\]: expected an output from 0 to 3, got 12"):
+        learner.observe(Batch(x, np.where(np.arange(12) == 2, 12, y), task))
+    with pytest.raises(InputError, match=r"\(n, 16\) pixels"):
+        learner.predict(x[:, :9])
+    with pytest.raises(InputError, match="one image or more"):
+        learner.observe(Batch(x[:0], y[:0], task))
+    for key, array in learner.state.items():  # Nothing of it was taken.
+        np.testing.assert_array_equal(array, before[key])
+
+
+@every_method
+def test_a_look_inside_changes_nothing_and_finds_rates(name):
+    learner = quick(name).begin(SHAPE, np.random.default_rng(0))
+    for task in range(2):
+        for seed in range(3):
+            learner.observe(drawn_batch(seed=seed, task=task))
+        learner.end_of_task(task)
+    before = {key: array.copy() for key, array in learner.state.items()}
+    looked = isinstance(learner, Representing) or isinstance(learner, Replaying)
+    assert looked or name in ("nearest_class_mean", "nearest_neighbour", "streaming_lda")
+    if isinstance(learner, Representing):
+        for rates in learner.regions(drawn_batch().x).values():
+            assert len(rates) == 12 and rates.min() >= 0 and np.isfinite(rates).all()
+    if isinstance(learner, Replaying):
+        replayed = learner.replay(5, np.random.default_rng(1))
+        size = replayed.encode(drawn_batch().x).shape[1]
+        assert replayed.patterns.shape == (len(replayed.classes), size)
+        assert all(0 <= each < 4 for each in replayed.classes) and len(replayed.classes) <= 5
+    for key, array in learner.state.items():
+        np.testing.assert_array_equal(array, before[key])
+
+
+@pytest.mark.parametrize("maps", [True, False])
+@pytest.mark.parametrize("n_before", [1, 2, 4])
+def test_a_fast_memory_cut_in_two_is_the_one_in_one(maps, n_before):
+    def born(seed):
+        return quick("fast_memory", maps=maps).begin(SHAPE, np.random.default_rng(seed))
+
+    days = [drawn_batch(1, 9), *(drawn_batch(seed=seed, task=seed // 2) for seed in range(5))]
+    whole, first, second = born(0), born(0), born(1)  # Nothing of another seed's may matter.
+    for each in (whole, first):
+        for day in days[:n_before]:
+            each.observe(day)
+    if maps:
+        assert first.maps.mature == (n_before > 1)
+    second.restore(unpack_hdf5(pack_hdf5(dict(first.state), {}), "a test")[0])
+    for each in (whole, second):
+        for day in days[n_before:]:
+            each.observe(day)
+        each.end_of_task(0)
+        each.observe(days[1])
+    assert whole.state.keys() == second.state.keys() and whole.lamellae.wins.any()
+    for key, array in whole.state.items():
+        np.testing.assert_array_equal(array, second.state[key], err_msg=key)
+
+
+def test_what_is_no_state_of_this_memory_is_refused_whole():
+    learner = quick("fast_memory").begin(SHAPE, np.random.default_rng(0))
+    learner.observe(drawn_batch())
+    before = {key: array.copy() for key, array in learner.state.items()}
+    other = quick("fast_memory").begin(SHAPE, np.random.default_rng(1)).state
+    for missing in other:
+        with pytest.raises(InputError, match=f"FastLearner.{missing}: expected an array of shape"):
+            learner.restore({key: array for key, array in other.items() if key != missing})
+    small = quick("fast_memory", n_fields=3).begin(SHAPE, np.random.default_rng(1)).state
+    with pytest.raises(InputError, match="restore a state of the same configuration"):
+        learner.restore(small)
+    for key, array in learner.state.items():
+        np.testing.assert_array_equal(array, before[key])
 
 
 def losses_by_autograd(learner, x, loss):
@@ -413,12 +498,36 @@ def test_the_linear_classifiers_are_scikit_learns():
     np.testing.assert_allclose(last.weights, weights, rtol=0.02, atol=2e-3)
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "said"),
+    [
+        ("er", {"per_class": 0}, r"1 image \(16 bytes\) or more, whole ones, got 0; raise the b"),
+        ("nearest_neighbour", {"per_class": 0.3}, "whole ones, got 1.2"),
+        ("gated_prototypes", {"per_class": 0}, "LamellaeConfig.cells: expected 1 or more"),
+        ("fast_memory", {"budget": 10}, "bytes or more, a cell a class, got 10; raise it"),
+        ("sleeping", {"budget": float("nan")}, "bytes or more, a cell a class, got nan"),
+        ("fast_memory", {"development": 0}, "development: expected 1 or more"),
+        ("fly_model", {"sparsity": 1.5}, "sparsity and decay below 1"),
+        ("generative_replay", {"hidden": ()}, r"hidden: expected 1 or more, got \(\)"),
+        ("lwf", {"temperature": 0.0}, "temperature: expected above 0"),
+        ("random_features", {"ridge": 0.0}, "ridge: expected above 0"),
+        ("streaming_lda", {"epsilon": -1.0}, "epsilon: expected above 0, up to 1"),
+        ("sleep_replay", {"dropout": 1.0}, "dropout: expected a share"),
+        ("none", {"gain": float("nan")}, "gain: expected 0 or more, got nan"),
+        ("none", {"hidden": (0,)}, "layers of one or more units"),
+    ],
+)
+def test_what_makes_no_learner_is_refused(name, settings, said):
+    with pytest.raises(ConfigError, match=said):
+        quick(name, **settings).begin(SHAPE, np.random.default_rng(0))
+
+
 def test_a_budget_too_small_for_a_cell_a_class_is_refused_with_the_least():
     shape = Shape(784, 10, (28, 28))
     with pytest.raises(ConfigError, match=r"(\d+) bytes or more") as raised:
         FastMemory(budget=500).begin(shape, np.random.default_rng(0))
     least = int(str(raised.value).split("expected ")[1].split()[0])
     learner = FastMemory(budget=least).begin(shape, np.random.default_rng(0))
-    assert sum(array.nbytes for array in learner.state.values()) == least
+    assert n_bytes(learner.state) == least
     large = FastMemory(budget=400_000).begin(shape, np.random.default_rng(0))
     assert 390_000 < sum(array.nbytes for array in large.state.values()) <= 400_000

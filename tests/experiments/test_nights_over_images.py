@@ -337,13 +337,13 @@ def test_the_nights_of_an_arm_are_spread_over_its_stream():
     assert config.method("20 nights", 1000).night.steps == 25
     assert config.method("1 night", 1000).night.steps == 500
     assert config.method("5 cycles", 1000).night.steps == 20
-    assert dataclasses.replace(config, share=0.5).stream(0).config.shares == (0.5,) * 10
+    assert dataclasses.replace(config, share=0.5).stream().shares == (0.5,) * 10
     with pytest.raises(ConfigError, match="did you mean night"):
         nights_over_images.Config(arms=("nigth",))
     with pytest.raises(ConfigError, match="20 or more"):
         nights_over_images.Config(steps=5)
-    with pytest.raises(ConfigError, match="15 or more"):
-        nights_over_images.Config(inside=3)
+    with pytest.raises(ConfigError, match="inside: expected 0 or more, got -3"):
+        nights_over_images.Config(inside=-3)
 
 
 @pytest.mark.data

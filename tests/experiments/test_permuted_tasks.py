@@ -38,7 +38,14 @@ def test_a_small_memory_with_room_stays_above_one_without(monkeypatch):
     assert numbers["acc_fast_100_kb"] > numbers["acc_none"] + 0.3
     assert numbers["acc_fast_100_kb"] > numbers["acc_no_room_1000_kb"] + 0.02
     assert numbers["last_learnt_fast_100_kb"] > numbers["last_learnt_no_room_1000_kb"] + 0.02
-    assert numbers["n_bytes_fast_100_kb"] <= 12_000 and numbers["n_bytes_none"] == 0
+    assert numbers["n_bytes_fast_100_kb"] <= 12_000
+    assert numbers["n_bytes_none"] == numbers["n_bytes_network_none"] > 0
+    for name in ("bwt", "fwt", "acc_after_5", "weight_writes", "dg_between", "intransigence"):
+        assert np.isfinite(numbers[f"{name}_fast_100_kb"])
+    assert numbers["bwt_none"] == pytest.approx(-numbers["forgetting_none"])
+    assert numbers["hidden_2_within_none"] > numbers["hidden_2_between_none"]
+    r = result.measured["none"]["accuracy"][0]
+    assert np.isfinite(r[3, 3:5]).all() and np.isnan(r[3, [0, 5]]).all()
     figure, axes = plt.subplots()
     permuted_tasks.plot(result, axes)
     assert len(axes.lines) == 4
@@ -57,7 +64,11 @@ def test_without_maps_the_pixels_drive_four_lamellae():
 
 
 def test_impossible_configurations_are_refused():
-    with pytest.raises(ConfigError, match="two tasks or more"):
+    with pytest.raises(ConfigError, match="n_tasks: expected 2 or more, got 1"):
         Config(n_tasks=1)
+    with pytest.raises(ConfigError, match="share: expected above 0, up to 1, got 1.5"):
+        Config(share=1.5)
+    with pytest.raises(ConfigError, match="ends: expected 1 or more, got 0"):
+        Config(ends=0)
     with pytest.raises(ConfigError, match="did you mean fast 100 kB"):
         Config(arms=("fast 100 kb",))

@@ -42,6 +42,23 @@ def test_a_task_that_comes_again_counts_from_its_first_visit():
     )
 
 
+def test_what_was_not_measured_does_not_count():
+    matrix = [[0.9, 0.1, np.nan], [np.nan, 0.8, 0.2], [0.6, 0.7, 0.9]]
+    assert measures.forgetting(matrix) == pytest.approx((0.3 + 0.1) / 2)
+    assert measures.backward_transfer(matrix) == pytest.approx(-0.2)
+    assert measures.forward_transfer(matrix, [0.1, 0.1, 0.1]) == pytest.approx((0.0 + 0.1) / 2)
+    assert np.isnan(measures.average_incremental_accuracy(matrix))
+
+
+def test_the_reference_cannot_answer_what_has_not_come_yet():
+    joint, nan = np.full((3, 2), 0.7), np.full((3, 2), np.nan)
+    hindsight = [[0.99, 0.0], [0.8, 0.75], [0.7, 0.7]]
+    np.testing.assert_array_equal(
+        measures.joint_reference(joint, hindsight, (0, 1, 0)), [0.99, 0.75]
+    )
+    np.testing.assert_array_equal(measures.joint_reference(joint, nan, (0, 1, 0)), [0.7, 0.7])
+
+
 def test_the_stability_gap_is_the_worst_relative_fall():
     during = [[0.7, 0.5], [0.4, 0.6], [0.8, 0.5]]
     assert measures.stability_gap([0.8, 0.5], during) == pytest.approx(0.5)
