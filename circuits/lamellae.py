@@ -7,7 +7,7 @@ of L lamellae, K^L wholes are near to what is stored.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -30,6 +30,23 @@ N_AGES = 24
 """Ages of a class, by the logarithm (base 2) of the patterns it has seen."""
 
 _KEPT = ("wins", "seen", "usual", "met", "days", "today")
+
+
+class Merger(NamedTuple):
+    """Two cells that have become one.
+
+    Parameters
+    ----------
+    lamella, label : int
+        Where, and of which class.
+    gone, kept : int
+        The one that is fresh again, and the one that has its part from now on.
+    """
+
+    lamella: int
+    label: int
+    gone: int
+    kept: int
 
 
 class Lamellae:
@@ -199,24 +216,26 @@ class Lamellae:
         drive = self.squares.drive(activity)
         return np.stack([self._distances(drive, int(k)) for k in which], axis=1)
 
-    def settle(self) -> int:
+    def settle(self) -> list[Merger]:
         """Merge each cell that stems from fewer than `least_wins` patterns with the nearest.
 
         So that nothing outlasts the day that one image alone has written, or a few. The two become
-        one, with the mean of their weights by their wins, and the other is fresh again.
+        one, with the mean of their weights by their wins, and the other is fresh again. Where a
+        class has no other in the lamella, it stays.
 
         Returns
         -------
-        int
-            Cells that still stem from fewer: their class has no other in the lamella.
+        list of Merger
+            In order.
         """
         self.today[:] = False
         least = self.config.least_wins
         rare = ((self.wins > 0) & (self.wins < least)).any(axis=2)
-        return sum(
-            merge_rare(self.weights[k, c], self.wins[k, c], least, self._rng)
+        return [
+            Merger(int(k), int(c), gone, kept)
             for k, c in zip(*np.nonzero(rare), strict=True)
-        )
+            for gone, kept in merge_rare(self.weights[k, c], self.wins[k, c], least, self._rng)
+        ]
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:

@@ -12,9 +12,9 @@ def merge_alike(
 ) -> int:
     """Merge pairs of cells until no more than `keep` are in use.
 
-    A silent cell, one without any weight, stays as it is. Each time the pair whose merger costs least, ``n m / (n + m) |w - v|^2``: what the squared
-    distance of all the patterns behind both grows by. The merged cell has the mean of the weights
-    by wins.
+    A silent cell, one without any weight, stays as it is. Each time the pair whose merger costs
+    least, ``n m / (n + m) |w - v|^2``: what the squared distance of all the patterns behind both
+    grows by. The merged cell has the mean of the weights by wins.
 
     Parameters
     ----------
@@ -62,11 +62,12 @@ def merge_alike(
 
 def merge_rare(
     weights: NDArray[np.uint8], wins: NDArray[np.uint16], least: int, rng: np.random.Generator
-) -> int:
-    """Merge each cell that stems from too few patterns with the nearest.
+) -> list[tuple[int, int]]:
+    """Merge each cell that stems from too few patterns with the nearest, if there is another.
 
     The two have the mean of their weights by their wins. But a silent cell, one without any
-    weight, stays silent: what merges with it is forgotten, and a silent one of too few is.
+    weight, has no say in it and stays silent: what a cell had learnt that merges with it is
+    forgotten.
 
     Parameters
     ----------
@@ -80,23 +81,24 @@ def merge_rare(
 
     Returns
     -------
-    int
-        Cells that still stem from fewer: 1 when there is no other, else 0.
+    list of (int, int)
+        In order: which cell is fresh again, and which has its part from now on.
     """
+    merged = []
     for rare in np.flatnonzero((wins > 0) & (wins < least)):
         if not 0 < wins[rare] < least:
             continue  # It took part in a merger meanwhile.
-        used = np.flatnonzero(wins)
-        if len(used) == 1:
-            return 1
+        others = np.flatnonzero(wins)
+        others = others[others != rare]
+        if not len(others):
+            break
         own, n = weights[rare].astype(np.float64), int(wins[rare])
-        others = used[used != rare]
         near = others[np.square(weights[others] - own).sum(axis=1).argmin()]
-        if own.any():
-            both = int(wins[near]) + n
-            if weights[near].any():
-                goal = weights[near] + (own - weights[near]) * (n / both)
-                weights[near] = np.floor(goal + rng.random(goal.shape))
-            wins[near] = min(both, np.iinfo(wins.dtype).max)
+        both = int(wins[near]) + n
+        if own.any() and weights[near].any():
+            goal = weights[near] + (own - weights[near]) * (n / both)
+            weights[near] = np.floor(goal + rng.random(goal.shape))
+        wins[near] = min(both, np.iinfo(wins.dtype).max)
         weights[rare], wins[rare] = 0, 0
-    return 0
+        merged.append((int(rare), int(near)))
+    return merged
