@@ -7,7 +7,7 @@ of L lamellae, K^L wholes are near to what is stored.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from circuits.lamellae_config import LamellaeConfig
 from circuits.lamellar_squares import Squares
-from circuits.merging import merge_alike, merge_singles
+from circuits.merging import merge_alike, merge_rare
 from neurosim.codes import SparseCode
 from neurosim.errors import InputError
 from neurosim.ledger import Ledger
@@ -32,6 +32,23 @@ N_AGES = 24
 _KEPT = ("wins", "seen", "usual", "met", "days", "today")
 
 
+class Merger(NamedTuple):
+    """Two cells that have become one.
+
+    Parameters
+    ----------
+    lamella, label : int
+        Where, and of which class.
+    gone, kept : int
+        The one that is fresh again, and the one that has its part from now on.
+    """
+
+    lamella: int
+    label: int
+    gone: int
+    kept: int
+
+
 class Lamellae:
     """One-shot, class-gated competition in every lamella, and what it says about a class.
 
@@ -41,6 +58,12 @@ class Lamellae:
     it, ``w += (u - w) / n``, n its wins: the more a synapse has seen, the less it moves. So what is
     learnt of one class changes nothing in the synapses of another.
 
+    A part that drives too few inputs together is faint, and changes no synapse: one cell of the
+    class, recruited by the first of them, answers to them all, and its synapses stay silent, so
+    that it stands for next to nothing. Where parts are almost empty, cells would else learn what
+    single images, or many at once, have there to the last count. Where there is no such cell and
+    none is fresh, the one that matches best fires and learns nothing.
+
     A class's evidence is ``sum over lamellae of patience E(age) - d``, d the least ``|u - w|^2``
     among its cells. A class that has been met a few times has few cells, and none can be as near as
     the nearest of many; E is how near a class of that age, whichever, has usually come to the next
@@ -48,7 +71,7 @@ class Lamellae:
 
     A weight is a count of 4 or 8 bits at all times; a step that is smaller than a count is taken by
     chance. Exposure to a single pattern is enough to answer; `settle`, at the end of a day, merges
-    what single patterns have left.
+    what too few patterns have left.
 
     A class that was met on d days before, and now comes back, first makes room for it: cells that
     have learnt alike merge until ``d / (d + 1)`` of its cells are in use. So each day has
@@ -83,7 +106,10 @@ class Lamellae:
 
     References
     ----------
-    Andersen, Bliss & Skrede (1971) Exp. Brain Res. 13:222 (lamellae); Ahalt, Krishnamurthy, Chen &
+    Andersen, Bliss & Skrede (1971) Exp. Brain Res. 13:222 (lamellae); McNaughton, Douglas & Goddard
+    (1978) Brain Res. 157:277 (perforant synapses change only when enough of them are driven
+    together); Tashiro, Sandler, Toni, Zhao & Gage (2006) Nature 442:929 (new granule cells that are
+    rarely driven do not survive); Ahalt, Krishnamurthy, Chen &
     Melton (1990) Neural Netw. 3:277 (frequency-sensitive competition); Boiman, Shechtman & Irani
     (2008) CVPR (the sum of nearest parts); MacQueen (1967) (steps of 1/n).
     """
@@ -139,14 +165,16 @@ class Lamellae:
                 "raise n_classes, or renumber the classes",
             )  # fmt: skip
         self._wake(np.unique(labels))
+        faint = self.squares.faint(drive)
         chance = self._rng.random(drive.shape, dtype=np.float32)
         blind = np.empty((0, 0), np.float32)
         if not self.config.competition:
             blind = self._rng.random(drive.shape[:2], dtype=np.float32)
         won = np.full((*drive.shape[:2], self.config.winners), -1, dtype=np.int32)
         compared, written = _observe(
-            drive, labels, chance, blind, self.weights, self.wins, self.seen, self.usual, self.met,
-            self.config.fine, self.config.most, MOST_WINS, self.config.conscience, won,
+            drive, labels, chance, blind, faint, self.weights, self.wins, self.seen, self.usual,
+            self.met, self.config.fine, self.config.most, MOST_WINS, self.config.conscience,
+            self.config.cooperativity > 0, won,
         )  # fmt: skip
         self.ledger.add(compared + written, written, compared + written, compared + 2 * written)
         return won
@@ -188,22 +216,26 @@ class Lamellae:
         drive = self.squares.drive(activity)
         return np.stack([self._distances(drive, int(k)) for k in which], axis=1)
 
-    def settle(self) -> int:
-        """Merge each cell that stems from a single pattern with the nearest of its class.
+    def settle(self) -> list[Merger]:
+        """Merge each cell that stems from fewer than `least_wins` patterns with the nearest.
 
-        So that nothing one image alone has written outlasts the day. The two become one, with the
-        mean of their weights by their wins, and the other is fresh again.
+        So that nothing outlasts the day that one image alone has written, or a few. The two become
+        one, with the mean of their weights by their wins, and the other is fresh again. Where a
+        class has no other in the lamella, it stays.
 
         Returns
         -------
-        int
-            Cells that still stem from a single pattern: their class has no other in the lamella.
+        list of Merger
+            In order.
         """
         self.today[:] = False
-        return sum(
-            merge_singles(self.weights[k, c], self.wins[k, c], self._rng)
-            for k, c in zip(*np.nonzero((self.wins == 1).any(axis=2)), strict=True)
-        )
+        least = self.config.least_wins
+        rare = ((self.wins > 0) & (self.wins < least)).any(axis=2)
+        return [
+            Merger(int(k), int(c), gone, kept)
+            for k, c in zip(*np.nonzero(rare), strict=True)
+            for gone, kept in merge_rare(self.weights[k, c], self.wins[k, c], least, self._rng)
+        ]
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:
@@ -278,8 +310,8 @@ def n_bytes(state: Mapping[str, NDArray[Any]]) -> int:
 
 @numba.njit(cache=True, error_model="numpy")
 def _observe(
-    drive, labels, chance, blind, weights, wins, seen, usual, met,
-    fine, most, most_wins, conscience, won,
+    drive, labels, chance, blind, faint, weights, wins, seen, usual, met,
+    fine, most, most_wins, conscience, cooperative, won,
 ):  # fmt: skip
     n_lamellae, _, cells, n_pre = weights.shape
     k_most = won.shape[2]
@@ -296,7 +328,7 @@ def _observe(
         for l in range(n_lamellae):
             u = drive[i, l]
             chosen = won[i, l]
-            n_fresh, n_used = 0, 0
+            n_fresh, n_used, silent = 0, 0, -1
             nearest = np.inf
             scores[:] = np.inf
             for k in range(cells):
@@ -311,6 +343,9 @@ def _observe(
                 compared += n_pre
                 n_used += 1
                 nearest = min(nearest, float(total))
+                if cooperative and not w.any():
+                    silent = k  # It is for faint parts alone.
+                    continue
                 score = total * np.float64(wins[l, c, k]) ** conscience
                 place = k_most
                 while place > 0 and score < scores[place - 1]:
@@ -331,11 +366,20 @@ def _observe(
                     if wins[l, c, k] == 0 and q < k_most:
                         chosen[q] = k
                         q += 1
+            if faint[i, l]:
+                if silent >= 0:
+                    chosen[0] = silent
+                chosen[1:] = -1
             for q in range(k_most):
                 if chosen[q] < 0:
                     continue
                 winner = chosen[q]
                 n = min(int(wins[l, c, winner]) + 1, most_wins)
+                if winner == silent or (faint[i, l] and n == 1):
+                    wins[l, c, winner] = n
+                    continue
+                if faint[i, l]:
+                    continue
                 wins[l, c, winner] = n
                 w = weights[l, c, winner]
                 for d in range(n_pre):

@@ -40,6 +40,13 @@ class LamellaeConfig:
         Cells of the class that a pattern turns in each lamella: how sparse the gyrus is.
     competition : bool
         False is a lesion: whichever cell of the class wins does so by chance, not by its match.
+    cooperativity : float
+        Share of its inputs by which a lamella must be driven together for its synapses to change:
+        a part whose drive sums to less than ``sqrt(cooperativity n_pre)``, which is what so many
+        inputs give that share all of it, is faint and writes nothing. 0: none is.
+    least_wins : int
+        A cell that stems from fewer patterns does not outlast the day: it merges with the nearest
+        of its class. 1: all do.
     """
 
     n_classes: int = 10
@@ -53,9 +60,11 @@ class LamellaeConfig:
     room: bool = True
     winners: int = 1
     competition: bool = True
+    cooperativity: float = 0.085
+    least_wins: int = 5
 
     def __post_init__(self) -> None:
-        check_counts(self, "n_classes", "cells", "extent", "stride")
+        check_counts(self, "n_classes", "cells", "extent", "stride", "least_wins")
         most = self.cells if self.competition else 1
         if not 1 <= self.winners <= most:
             raise ConfigError.expected(self, "winners", f"1 to {most} cells", self.winners, "try 1")
@@ -68,6 +77,10 @@ class LamellaeConfig:
                 self, "conscience", "0..1, so patience, and strongest above 0",
                 (self.conscience, self.patience, self.strongest), "try 0.5, 0.5 and 0.35",
             )  # fmt: skip
+        if not 0 <= self.cooperativity < 1:
+            raise ConfigError.expected(
+                self, "cooperativity", "0 up to, but not, 1", self.cooperativity, "try 0.085"
+            )
 
     @property
     def most(self) -> int:

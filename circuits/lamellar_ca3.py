@@ -227,12 +227,22 @@ class LamellarCA3:
         _release(self.counts, self.pairs, label, np.asarray(cells, np.int32))
         self.depth[np.arange(self.n_lamellae), label, np.asarray(cells)] = 1
 
-    def forget(self, cells: NDArray[np.bool_]) -> None:
-        """Silence all synapses of some cells, ``(n_lamellae, n_classes, cells)``."""
+    def inherit(self, lamella: int, label: int, gone: int, kept: int) -> None:
+        """Let one cell count what another has counted, whose synapses fall silent.
+
+        Parameters
+        ----------
+        lamella, label : int
+        gone, kept : int
+            Cells of that class.
+        """
         for pair, (a, b) in enumerate(self.pairs):
-            self.counts[pair][cells[a]] = 0
-            self.counts[pair].transpose(0, 2, 1)[cells[b]] = 0
-        self.depth[cells] = 1
+            counts = self.counts[pair, label]
+            for own in (counts,) if a == lamella else (counts.T,) if b == lamella else ():
+                own[kept] = np.minimum(own[kept].astype(np.int64) + own[gone], self.config.most)
+                own[gone] = 0
+        depth = self.depth[lamella, label]
+        depth[kept], depth[gone] = max(depth[kept], depth[gone]), 1
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:

@@ -123,12 +123,13 @@ class LamellarHippocampus:
         """Return what speaks for each class, ``(n, n_classes)``; see `Lamellae.evidence`."""
         return self.gyrus.evidence(self._activity(levels))
 
-    def settle(self) -> int:
-        """Leave no cell of a single image, and none of its synapses; see `Lamellae.settle`."""
-        before = self.gyrus.wins > 0
-        left = self.gyrus.settle()
-        self.ca3.forget(before & (self.gyrus.wins == 0))
-        return left
+    def settle(self) -> None:
+        """Leave no cell of a single image, or a few; see `Lamellae.settle`.
+
+        Who takes a cell's part in the gyrus has its coincidences in CA3, too.
+        """
+        for merger in self.gyrus.settle():
+            self.ca3.inherit(*merger)
 
     # The contract of a hippocampus
 

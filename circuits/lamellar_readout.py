@@ -17,8 +17,9 @@ def decode(lamellae: Lamellae, code: SparseCode) -> FloatArray:
     """Return the sheet ``(n_rows, n_columns, n_fields)`` that active cells stand for.
 
     What a lamella's cells have learnt, the mean over active cells and over the lamellae that
-    share a column; normalised in each lamella as what they were driven by. The way back to the
-    entorhinal sheet when CA3 replays a code.
+    share a column; normalised in each lamella as what they were driven by. A silent cell has no
+    say: where none speaks the sheet is 0. The way back to the entorhinal sheet when CA3 replays a
+    code.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ def decode(lamellae: Lamellae, code: SparseCode) -> FloatArray:
     for cell in code.active:
         row, column = squares.corners[cell // per_lamella]
         sheet[row : row + side, column : column + side] += count * flat[cell]
-        shared[row : row + side, column : column + side] += 1
+        shared[row : row + side, column : column + side] += flat[cell].any()
     decoded: FloatArray = sheet / np.maximum(shared, 1)
     return decoded
 
@@ -52,16 +53,19 @@ def decode(lamellae: Lamellae, code: SparseCode) -> FloatArray:
 def ideal_sheets(lamellae: Lamellae, activity: FloatArray) -> FloatArray:
     """Return the sheets ``(n, n_rows, n_columns, n_fields)`` a perfect code would lead back to.
 
-    That is what `decode` gives if a cell of its own has learnt each part.
+    That is what `decode` gives if a cell of its own has learnt each part that is not faint.
     """
-    squares, side = lamellae.squares, lamellae.config.extent
-    sheet = np.zeros((len(activity), *squares.sheet), np.float32)
-    shared = np.zeros((*squares.sheet[:2], 1), np.float32)
+    squares, side, n = lamellae.squares, lamellae.config.extent, len(activity)
+    sheet = np.zeros((n, *squares.sheet), np.float32)
+    shared = np.zeros((n, *squares.sheet[:2], 1), np.float32)
     count = np.float32(lamellae.config.strongest / lamellae.config.most)
     for lamella, (row, column) in enumerate(squares.corners):
-        part = squares.part(activity, lamella).reshape(-1, side, side, squares.sheet[2])
-        sheet[:, row : row + side, column : column + side] += count * part
-        shared[row : row + side, column : column + side] += 1
+        part = squares.part(activity, lamella)
+        heard = ~squares.faint(np.rint(part * np.float32(lamellae.config.fine))) & part.any(axis=1)
+        part[~heard] = 0
+        square = np.s_[:, row : row + side, column : column + side]
+        sheet[square] += count * part.reshape(n, side, side, squares.sheet[2])
+        shared[square] += heard[:, None, None, None]
     sheet /= np.maximum(shared, 1)
     return sheet
 
@@ -69,7 +73,7 @@ def ideal_sheets(lamellae: Lamellae, activity: FloatArray) -> FloatArray:
 def sheets(lamellae: Lamellae, labels: IntArray, cells: NDArray[np.integer]) -> FloatArray:
     """Return what one cell in each lamella stands for, ``(n, n_rows, n_columns, n_fields)``.
 
-    As `decode`, for many codes at once.
+    As `decode`, for many codes at once: a silent cell has no say.
 
     Parameters
     ----------
@@ -82,11 +86,11 @@ def sheets(lamellae: Lamellae, labels: IntArray, cells: NDArray[np.integer]) -> 
     of = np.broadcast_to(labels.T, cells.T.shape)
     squares, side, n = lamellae.squares, lamellae.config.extent, len(labels)
     sheet = np.zeros((n, *squares.sheet), np.float32)
-    shared = np.zeros((*squares.sheet[:2], 1), np.float32)
+    shared = np.zeros((n, *squares.sheet[:2], 1), np.float32)
     for lamella, (row, column) in enumerate(squares.corners):
         part = lamellae.weights[lamella, of[lamella], cells[:, lamella]]
-        square = np.s_[row : row + side, column : column + side]
-        sheet[:, square[0], square[1]] += part.reshape(n, side, side, squares.sheet[2])
-        shared[square] += 1
+        square = np.s_[:, row : row + side, column : column + side]
+        sheet[square] += part.reshape(n, side, side, squares.sheet[2])
+        shared[square] += part.any(axis=1)[:, None, None, None]
     sheet *= np.float32(lamellae.config.strongest / lamellae.config.most) / np.maximum(shared, 1)
     return sheet

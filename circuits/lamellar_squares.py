@@ -74,6 +74,20 @@ class Squares:
         )
         return self._scale(parts).astype(np.int16)
 
+    def faint(self, drive: NDArray[np.int16] | FloatArray) -> NDArray[np.bool_]:
+        """Return which parts are too faint to be written, ``(...)``.
+
+        Those whose drive sums to less than ``sqrt(cooperativity n_pre)``.
+
+        Parameters
+        ----------
+        drive : (..., n_pre) int16 or float32
+            In whole steps, `fine` to a count.
+        """
+        least = np.sqrt(self.config.cooperativity * self.n_pre) * FINEST / self.config.strongest
+        weak: NDArray[np.bool_] = drive.sum(axis=-1, dtype=np.float64) < least
+        return weak
+
     def part(self, activity: FloatArray, lamella: int) -> FloatArray:
         """Return what one lamella sees ``(n, n_pre)``, in counts of a weight."""
         side, (row, column) = self.config.extent, self.corners[lamella]

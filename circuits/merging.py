@@ -12,9 +12,9 @@ def merge_alike(
 ) -> int:
     """Merge pairs of cells until no more than `keep` are in use.
 
-    Each time the pair whose merger costs least, ``n m / (n + m) |w - v|^2``: what the squared
-    distance of all the patterns behind both grows by. The merged cell has the mean of the weights
-    by wins.
+    A silent cell, one without any weight, stays as it is. Each time the pair whose merger costs
+    least, ``n m / (n + m) |w - v|^2``: what the squared distance of all the patterns behind both
+    grows by. The merged cell has the mean of the weights by wins.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def merge_alike(
     ----------
     Ward (1963) J. Am. Stat. Assoc. 58:236.
     """
-    used = np.flatnonzero(wins)
+    used = np.flatnonzero((wins > 0) & weights.any(axis=1))
     surplus = len(used) - max(keep, 1)
     if surplus <= 0:
         return 0
@@ -60,10 +60,14 @@ def merge_alike(
     return surplus
 
 
-def merge_singles(
-    weights: NDArray[np.uint8], wins: NDArray[np.uint16], rng: np.random.Generator
-) -> int:
-    """Merge each cell that stems from a single pattern with the nearest.
+def merge_rare(
+    weights: NDArray[np.uint8], wins: NDArray[np.uint16], least: int, rng: np.random.Generator
+) -> list[tuple[int, int]]:
+    """Merge each cell that stems from too few patterns with the nearest, if there is another.
+
+    The two have the mean of their weights by their wins. But a silent cell, one without any
+    weight, has no say in it and stays silent: what a cell had learnt that merges with it is
+    forgotten.
 
     Parameters
     ----------
@@ -71,25 +75,30 @@ def merge_singles(
         Changed in place; a mean between two counts becomes either by chance.
     wins : (cells,) uint16
         Changed in place; 0 for a fresh cell.
+    least : int
+        Patterns of which a cell must stem.
     rng : numpy.random.Generator
 
     Returns
     -------
-    int
-        Cells that still stem from a single pattern: 1 when there is no other, else 0.
+    list of (int, int)
+        In order: which cell is fresh again, and which has its part from now on.
     """
-    for single in np.flatnonzero(wins == 1):
-        used = np.flatnonzero(wins > 0)
-        if wins[single] != 1:
+    merged = []
+    for rare in np.flatnonzero((wins > 0) & (wins < least)):
+        if not 0 < wins[rare] < least:
             continue  # It took part in a merger meanwhile.
-        if len(used) == 1:
-            return 1
-        own = weights[single].astype(np.float64)
-        others = used[used != single]
+        others = np.flatnonzero(wins)
+        others = others[others != rare]
+        if not len(others):
+            break
+        own, n = weights[rare].astype(np.float64), int(wins[rare])
         near = others[np.square(weights[others] - own).sum(axis=1).argmin()]
-        n = min(int(wins[near]) + 1, np.iinfo(wins.dtype).max)
-        goal = weights[near] + (own - weights[near]) / n
-        weights[near] = np.floor(goal + rng.random(goal.shape))
-        wins[near] = n
-        weights[single], wins[single] = 0, 0
-    return 0
+        both = int(wins[near]) + n
+        if own.any() and weights[near].any():
+            goal = weights[near] + (own - weights[near]) * (n / both)
+            weights[near] = np.floor(goal + rng.random(goal.shape))
+        wins[near] = min(both, np.iinfo(wins.dtype).max)
+        weights[rare], wins[rare] = 0, 0
+        merged.append((int(rare), int(near)))
+    return merged

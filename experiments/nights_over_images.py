@@ -62,6 +62,7 @@ ARMS: Mapping[str, Sleeping] = MappingProxyType(
         "no sleep": Sleeping(bedtime="never"),
         "no CA3 synapses": Sleeping(ca3=LamellarCA3Config(recurrent=False)),
         "no DG competition": Sleeping(gyrus=LamellaeConfig(competition=False)),
+        "faint parts written": Sleeping(gyrus=LamellaeConfig(cooperativity=0.0, least_wins=2)),
         "random replay": Sleeping(replay="random"),
         "raw replay": Sleeping(replay="raw"),
         "binary synapses": Sleeping(ca3=LamellarCA3Config(bits=1)),

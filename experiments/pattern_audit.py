@@ -85,8 +85,15 @@ def audit(patterns: FloatArray, images: FloatArray, count: float = 1.0) -> Audit
     return Audit(nearest, np.sqrt(least), sharing)
 
 
+def holding(lamellae: Lamellae) -> NDArray[np.bool_]:
+    """Return which cells are in use and not silent, ``(n_lamellae, n_classes, cells)``."""
+    return (lamellae.wins > 0) & lamellae.weights.any(axis=3)
+
+
 def audit_cells(lamellae: Lamellae, activity: FloatArray, lamella: int) -> tuple[Audit, FloatArray]:
-    """Audit the cells in use of a lamella against the parts of images that it sees.
+    """Audit the cells of a lamella that hold anything against the parts of images that it sees.
+
+    A silent cell, whose weights are all zero, holds nothing.
 
     Parameters
     ----------
@@ -98,12 +105,11 @@ def audit_cells(lamellae: Lamellae, activity: FloatArray, lamella: int) -> tuple
     Returns
     -------
     Audit
-        Of the cells in use, by class and number.
+        Of the cells in use that are not silent, by class and number.
     (n_images, n_pre) float32
         The parts, in counts.
     """
-    wins = lamellae.wins[lamella].ravel()
-    weights = lamellae.weights[lamella].reshape(len(wins), -1)[wins > 0].astype(np.float32)
+    weights = lamellae.weights[lamella][holding(lamellae)[lamella]].astype(np.float32)
     parts = lamellae.squares.part(activity, lamella)
     return audit(weights, parts), parts
 
@@ -127,7 +133,8 @@ def table(
     -------
     dict of str to ndarray
         ``cells (n_units, 4)``: for each cell its wins, the nearest training image, the distance and
-        the images that share it; NaN for a fresh one. ``cells_verbatim``, those that are some
+        the images that share it; NaN for a fresh one, and all but the wins for a silent one.
+        ``cells_silent``, those in use that hold nothing. ``cells_verbatim``, those that are some
         image's, and of these ``cells_least_shared``, by how many images the least (NaN if there are
         none); ``cells_told``, those that are one image's; ``cells_single``, those of one win;
         ``cells_fewest_wins``. Of an empty memory
@@ -136,10 +143,10 @@ def table(
     """
     rows = np.full((*lamellae.wins.shape, 4), np.nan)
     others = []
-    for lamella, wins in enumerate(lamellae.wins):
+    rows[lamellae.wins > 0, 0] = lamellae.wins[lamellae.wins > 0]
+    for lamella, held in enumerate(holding(lamellae)):
         found, parts = audit_cells(lamellae, activity, lamella)
-        each = (wins[wins > 0], found.nearest, found.distance, found.sharing)
-        rows[lamella][wins > 0] = np.stack(each, axis=1)
+        rows[lamella][held, 1:] = np.stack([found.nearest, found.distance, found.sharing], axis=1)
         seen = parts[np.square(parts).sum(axis=1) > 0]  # An empty part is no image.
         others.append(nearest_other(seen, rng.permutation(len(seen))[:n_others]))
     cells = rows.reshape(-1, 4)
@@ -149,13 +156,14 @@ def table(
     shared = used[used[:, 3] > 0, 3]
     unit = np.concatenate(others).mean()
     numbers = {
+        "cells_silent": np.isnan(used[:, 3]).sum(),
         "cells_verbatim": len(shared),
         "cells_least_shared": shared.min() if len(shared) else np.nan,
         "cells_told": (shared == 1).sum(),
         "cells_single": (used[:, 0] == 1).sum(),
         "cells_fewest_wins": used[:, 0].min(),
-        "cells_distance": used[:, 2].mean() / unit,
-        "cells_distance_least": used[:, 2].min() / unit,
+        "cells_distance": np.nanmean(used[:, 2]) / unit,
+        "cells_distance_least": np.nanmin(used[:, 2]) / unit,
     }
     return {"cells": cells, **{name: np.array(float(v)) for name, v in numbers.items()}}
 

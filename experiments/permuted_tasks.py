@@ -29,9 +29,12 @@ from neurosim.streams import Stream, StreamConfig
 
 ARMS: Mapping[str, Method] = MappingProxyType(
     {
-        **{f"fast {n} kB": FastMemory(1000 * n, maps=False) for n in (100, 200, 400, 1000, 2000)},
+        **{
+            f"fast {n} kB": FastMemory(1000 * n, maps=False, least_wins=2)
+            for n in (100, 200, 400, 1000, 2000)
+        },
         "maps 1000 kB": FastMemory(1_000_000),
-        "no room 1000 kB": FastMemory(1_000_000, maps=False, room=False),
+        "no room 1000 kB": FastMemory(1_000_000, maps=False, room=False, least_wins=2),
         "none": Nothing(),
         "EWC": EWC(),
         "SI": SI(),

@@ -47,6 +47,9 @@ class FastMemory(Method):
         See `LamellaeConfig`.
     room : bool
         See `LamellaeConfig`: whether a class that comes back in another task makes room.
+    cooperativity, least_wins : float and int
+        See `LamellaeConfig`: which parts are too faint to be written, and how many patterns a cell
+        must stem from. Where there are no maps no part is faint.
     maps : bool
         False: no maps; the pixels themselves drive four lamellae, a quarter of the image each. For
         images in which neighbours have nothing to do with each other.
@@ -64,6 +67,8 @@ class FastMemory(Method):
     bits: int = 4
     conscience: float = 0.5
     room: bool = True
+    cooperativity: float = LamellaeConfig.cooperativity
+    least_wins: int = LamellaeConfig.least_wins
     maps: bool = True
 
     source: ClassVar[str] = "this project; circuits/lamellae.py"
@@ -155,7 +160,8 @@ class FastLearner:
         def lamellae(cells: int) -> Lamellae:
             config = LamellaeConfig(
                 shape.n_outputs, cells, extent, stride, method.bits, strongest, method.conscience,
-                room=method.room,
+                room=method.room, least_wins=method.least_wins,
+                cooperativity=method.cooperativity if method.maps else 0.0,
             )  # fmt: skip
             return Lamellae(config, sheet, rng)  # type: ignore[arg-type]
 

@@ -49,8 +49,9 @@ class _Prototypes:
         self.shape = shape
         extent = max(shape.image_shape)
         config = LamellaeConfig(
-            shape.n_outputs, method.per_class, extent, extent, 8, strongest=0.5, conscience=0.0
-        )
+            shape.n_outputs, method.per_class, extent, extent, 8, strongest=0.5, conscience=0.0,
+            cooperativity=0.0, least_wins=2,
+        )  # fmt: skip
         self.lamella = Lamellae(config, (extent, extent, 1), rng)
 
     def observe(self, batch: Batch) -> None:

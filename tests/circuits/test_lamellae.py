@@ -98,12 +98,20 @@ def reference_observe(lamellae, drive, labels, chance):
     """Return weights and wins after the rule of the class, from the formulas."""
     config = lamellae.config
     weights, wins = lamellae.weights.astype(np.float64), lamellae.wins.astype(int)
+    least = np.sqrt(config.cooperativity * drive.shape[2]) * 255 / config.strongest
     for i, c in enumerate(labels):
         for k in range(lamellae.n_lamellae):
             u = drive[i, k] / config.fine
             fresh = np.flatnonzero(wins[k, c] == 0)
+            silent = np.flatnonzero((wins[k, c] > 0) & ~weights[k, c].any(1))
+            silent = silent if config.cooperativity else np.empty(0, int)
             score = ((u - weights[k, c]) ** 2).sum(1) * wins[k, c] ** config.conscience
+            score[silent] = np.inf
             winner = fresh[0] if len(fresh) else int(score.argmin())
+            if drive[i, k].sum() < least:
+                if len(silent) or len(fresh):
+                    wins[k, c, silent[0] if len(silent) else winner] += 1
+                continue
             wins[k, c, winner] += 1
             w = weights[k, c, winner]
             goal = w + (u - w) / wins[k, c, winner]
@@ -126,6 +134,71 @@ def test_the_kernel_keeps_the_rule(bits):
     off = np.abs(lamellae.weights - weights)
     assert off.max() <= 1 and (off > 0).mean() < 0.01
     np.testing.assert_array_equal(drive[0, 0], np.minimum(np.rint(255 * _normed(activity)), 255))
+
+
+@pytest.mark.parametrize("cooperativity", [0.0, 0.3])
+def test_the_kernel_keeps_the_rule_where_parts_are_faint(cooperativity):
+    """A third of the parts are; one class meets its first of them when no cell is fresh."""
+    config = LamellaeConfig(3, 3, 2, 1, bits=8, strongest=1.0, cooperativity=cooperativity)
+    lamellae = Lamellae(config, (3, 3, 2), np.random.default_rng(4))
+    activity, labels = sheet_of(90), np.random.default_rng(1).integers(3, size=90)
+    dim = np.random.default_rng(2).random(90) < 0.4
+    activity[dim] *= np.float32(0.02)
+    first = np.flatnonzero(labels == 2)[:4]
+    activity[first] = sheet_of(4, seed=8)
+    drive = lamellae.squares.drive(activity)
+    faint = lamellae.squares.faint(drive)
+    np.testing.assert_array_equal(faint, drive.sum(2) < np.sqrt(cooperativity * 8) * 255)
+    assert (0.2 < faint.mean() < 0.5) if cooperativity else not faint.any()
+    chance = np.random.default_rng(4).random(drive.shape, dtype=np.float32)
+    weights, wins = reference_observe(lamellae, drive, labels, chance)
+    lamellae.observe(activity, labels)
+    np.testing.assert_array_equal(lamellae.wins, wins)
+    assert np.abs(lamellae.weights - weights).max() <= 1  # As above: float32 in the kernel.
+    silent = (lamellae.wins > 0) & ~lamellae.weights.any(axis=3)
+    if cooperativity:
+        assert (silent.sum(axis=2)[:, :2] == 1).all() and not silent[:, 2].any()
+    else:
+        assert not silent.any()
+
+
+def test_a_part_is_faint_below_the_drive_of_so_many_inputs_that_share_it():
+    config = LamellaeConfig(1, 1, 4, 4, strongest=1.0, cooperativity=5 / 16)
+    squares = Lamellae(config, (4, 4, 1), np.random.default_rng(0)).squares
+    for n, faint in ((4, True), (6, False)):
+        sheet = np.zeros((1, 16), np.float32)
+        sheet[0, :n] = 1000  # So strong that inhibition leaves a length of 1.
+        drive = squares.drive(sheet.reshape(1, 4, 4, 1))
+        np.testing.assert_allclose(drive.sum() / 255, np.sqrt(n), rtol=5e-3)
+        assert squares.faint(drive).tolist() == [[faint]]
+    sheet[:] = 0.01
+    assert squares.faint(squares.drive(sheet.reshape(1, 4, 4, 1))).all()
+
+
+def test_a_class_of_faint_parts_alone_answers_and_stands_for_nothing():
+    config = LamellaeConfig(2, 4, 2, 1, bits=8, strongest=1.0, cooperativity=0.1)
+    lamellae = Lamellae(config, (3, 3, 2), np.random.default_rng(0))
+    faint, strong = sheet_of(20) * np.float32(0.01), sheet_of(20, seed=1)
+    lamellae.observe(faint, np.zeros(20, np.int64))
+    lamellae.observe(strong, np.ones(20, np.int64))
+    lamellae.settle()
+    assert not lamellae.weights[:, 0].any()
+    assert (lamellae.wins[:, 0].sum(axis=1) == 20).all()
+    assert ((lamellae.wins[:, 0] > 0).sum(axis=1) == 1).all()
+    evidence = lamellae.evidence(np.concatenate([faint, strong]))
+    np.testing.assert_array_equal(evidence.argmax(axis=1), np.repeat([0, 1], 20))
+    code = next(iter(lamellae.encode(faint[:1])))
+    assert not decode(lamellae, code).any()
+    # Where one lamella is silent, the others are heard at full strength.
+    half = strong[:1].copy()
+    half[:, :2, :2] *= np.float32(0.002)
+    sheet = ideal_sheets(lamellae, half)[0]
+    assert lamellae.squares.faint(lamellae.squares.drive(half))[0].tolist() == [1, 0, 0, 0]
+    part = half[0, :2, 1:]
+    np.testing.assert_allclose(
+        sheet[0, 2], (part / (np.linalg.norm(part) + np.float32(QUIET)))[0, 1], atol=3e-3
+    )
+    assert not sheet[0, 0].any()
 
 
 def _normed(activity):
@@ -205,7 +278,7 @@ def test_a_code_leads_back_to_what_it_was_made_of():
 
 
 def test_what_a_single_pattern_left_does_not_outlast_the_day():
-    config = LamellaeConfig(3, 4, 3, 1, bits=8, strongest=1.0)
+    config = LamellaeConfig(3, 4, 3, 1, bits=8, strongest=1.0, least_wins=2)
     lamellae = Lamellae(config, (3, 3, 2), np.random.default_rng(0))
     patterns = sheet_of(4)
     lamellae.observe(patterns[[0, 1, 2, 2, 2]], np.zeros(5, dtype=np.int64))
@@ -213,7 +286,8 @@ def test_what_a_single_pattern_left_does_not_outlast_the_day():
     lamellae.observe(patterns[:1], np.full(1, 2))
     assert sorted(lamellae.wins[0, 0]) == [1, 1, 1, 2]
     total = (lamellae.wins[0, 0, :, None] * lamellae.weights[0, 0].astype(float)).sum(0)
-    assert lamellae.settle() == 1  # The third class has seen one pattern only.
+    lamellae.settle()
+    assert lamellae.wins[0, 2].tolist().count(1) == 1  # It has seen one pattern only.
     assert lamellae.wins[0, 0].sum() == 5 and lamellae.wins[0, 0][lamellae.wins[0, 0] > 0].min() > 1
     assert sorted(lamellae.wins[0, 1]) == [0, 0, 0, 2]
     assert not lamellae.weights[lamellae.wins == 0].any()
@@ -312,6 +386,9 @@ def test_one_exposure_is_enough_and_more_are_better():
         (lambda: LamellaeConfig(bits=5), "4 or 8"),
         (lambda: LamellaeConfig(cells=0), "1 or more"),
         (lambda: LamellaeConfig(conscience=2.0), "0..1"),
+        (lambda: LamellaeConfig(cooperativity=1.0), "0 up to"),
+        (lambda: LamellaeConfig(cooperativity=float("nan")), "0 up to"),
+        (lambda: LamellaeConfig(least_wins=0), "1 or more"),
         (lambda: Lamellae(LamellaeConfig(), (2, 7, 4), np.random.default_rng(0)), "lower it"),
     ],
 )

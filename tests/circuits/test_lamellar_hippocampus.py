@@ -287,6 +287,40 @@ def test_what_is_released_frees_its_cells_and_nothing_of_another_class():
     assert {r.items[-1] for r in mine.replay(100, np.random.default_rng(1))} == {0, 1, 2}
 
 
+def test_a_silent_cell_fires_with_its_neighbours_and_is_replayed_as_an_empty_part():
+    mine = hippocampus(cells=4)
+    levels, labels = sheets(90)
+    square = levels.reshape(-1, *SHEET)
+    square[labels == 1, 2:, 2:] = 0  # One class never has anything in the last lamella.
+    assert mine.experience(levels, labels) > 0
+    mine.settle()
+    wins, weights = mine.gyrus.wins[3, 1], mine.gyrus.weights[3, 1]
+    assert (wins > 0).sum() == 1 and wins.max() == (labels == 1).sum() and not weights.any()
+    assert mine.gyrus.weights[3, [0, 2]].any()
+    replays = mine.replay(60, np.random.default_rng(0))
+    assert all(r.valid for r in replays)
+    drawn = np.array([list(r.items) for r in replays])
+    sheet = drawn[:, :-1].reshape(-1, *SHEET)
+    assert (drawn[:, -1] == 1).sum() > 5
+    assert not sheet[drawn[:, -1] == 1][:, 3:, 3:].any()
+    assert sheet[drawn[:, -1] == 1][:, :2, :2].any() and sheet[drawn[:, -1] != 1][:, 3:, 3:].any()
+
+
+@pytest.mark.parametrize("bits", [1, 4])
+def test_who_takes_a_cell_s_part_has_counted_what_it_has(bits):
+    """As if the one that is kept had fired wherever the other did."""
+    mine, other = (ca3((2, 2), 2, 4, bits=bits, deepest=3) for _ in range(2))
+    rng = np.random.default_rng(0)
+    labels, cells = rng.integers(2, size=60), rng.integers(4, size=(60, 4, 1))
+    mine.write(labels, cells)
+    mine.depth[2, 1, 3], mine.depth[2, 1, 0] = 3, 2
+    mine.inherit(2, 1, 3, 0)
+    cells[labels == 1, 2] %= 3
+    other.write(labels, cells)
+    np.testing.assert_array_equal(mine.counts, other.counts)
+    assert mine.depth[2, 1].tolist()[::3] == [3, 1] and mine.counts.any()
+
+
 def test_what_a_single_sheet_left_goes_with_its_synapses():
     mine = hippocampus(cells=6)
     levels, labels = sheets(9)
@@ -364,7 +398,7 @@ def test_what_cannot_be_built_is_refused(build, said):
 
 
 def test_a_class_that_comes_back_keeps_the_cells_that_ca3_knows():
-    memory = hippocampus(cells=4)
+    memory = hippocampus(cells=4, least_wins=2)
     first, labels = sheets(40)
     memory.experience(first, labels)
     memory.settle()

@@ -5,7 +5,7 @@ from scipy.cluster.hierarchy import fcluster, ward
 
 from circuits.lamellae import Lamellae
 from circuits.lamellae_config import LamellaeConfig
-from circuits.merging import merge_alike
+from circuits.merging import merge_alike, merge_rare
 
 
 def test_merging_finds_the_clusters_of_scipys_ward():
@@ -35,9 +35,43 @@ def test_those_with_few_wins_give_way_and_a_mean_is_by_wins():
     assert full.tolist() == [65_535, 0]
 
 
+def test_cells_of_too_few_patterns_merge_and_their_mean_is_kept():
+    rng = np.random.default_rng(1)
+    weights = rng.integers(1, 16, (20, 40)).astype(np.uint8)
+    wins = rng.integers(1, 9, 20).astype(np.uint16)
+    before, total = wins.sum(), wins @ weights.astype(float)
+    merged = merge_rare(weights, wins, 5, rng)
+    used = wins > 0
+    assert len(merged) == (~used).sum() > 5 and {gone for gone, _ in merged} == set(
+        np.flatnonzero(~used)
+    )
+    assert wins[used].min() >= 5 and wins.sum() == before and not weights[~used].any()
+    # Each merger rounds by less than a count, unbiased: 4 standard deviations of 20 of them.
+    off = (wins @ weights.astype(float) - total) / before
+    assert np.abs(off.mean()) < 4 * 0.5 / np.sqrt(40) and np.abs(off).max() < 1
+    lone = np.array([0, 3, 0], np.uint16)
+    kept = np.array([[0], [7], [0]], np.uint8)
+    assert merge_rare(kept, lone, 5, rng) == [] and kept[1] == 7 and lone[1] == 3
+
+
+def test_what_merges_with_a_silent_cell_is_forgotten_and_it_stays_silent():
+    rng = np.random.default_rng(0)
+    weights = np.array([[0, 0], [3, 1], [0, 0]], np.uint8)
+    wins = np.array([9, 2, 0], np.uint16)
+    assert merge_rare(weights, wins, 5, rng) == [(1, 0)]
+    assert wins.tolist() == [11, 0, 0] and not weights.any()
+    weights, wins = np.array([[0, 0], [3, 1]], np.uint8), np.array([2, 9], np.uint16)
+    assert merge_rare(weights, wins, 5, rng) == [(0, 1)]
+    assert wins.tolist() == [0, 11] and weights[1].tolist() == [3, 1]
+    weights = np.array([[0, 0], [3, 1], [3, 2]], np.uint8)
+    wins = np.array([50, 50, 50], np.uint16)
+    assert merge_alike(weights, wins, 1, rng) == 1
+    assert wins.tolist() == [50, 100, 0] and not weights[0].any() and weights[1, 0] == 3
+
+
 def lives(days, room=True, cells=12):
     """Let class 0 come on each of some days, class 1 on the first only."""
-    config = LamellaeConfig(2, cells, 2, 1, room=room, strongest=1.0)
+    config = LamellaeConfig(2, cells, 2, 1, room=room, strongest=1.0, least_wins=2)
     lamellae = Lamellae(config, (3, 3, 2), np.random.default_rng(0))
     fresh = []
     for day in range(days):

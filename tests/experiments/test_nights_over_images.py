@@ -263,6 +263,7 @@ def test_what_the_cortex_has_learnt_is_released_or_kept_as_the_night_says():
         )
         for seed in range(3):
             sleeper.observe(images(40, seed, classes=(0, 1)))
+        sleeper.hippocampus.settle()  # What too few images left goes in any case.
         before = sleeper.hippocampus.gauge().n_items
         sleeper.end_of_task(0)
         report, after = sleeper.dawns[0], sleeper.hippocampus.gauge().n_items

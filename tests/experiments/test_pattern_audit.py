@@ -7,14 +7,17 @@ import pytest
 
 from circuits.lamellae import Lamellae
 from circuits.lamellae_config import LamellaeConfig
-from experiments import pattern_audit
+from experiments import class_incremental, pattern_audit
+from experiments.continual.fast_memory import FastMemory
 from experiments.continual.sleeping import NIGHT, Sleeping
 from experiments.inside_a_sleeper import audit_inside
 from neurosim.continual import live
+from neurosim.randomness import Streams
 from neurosim.streams import Stream, StreamConfig
 
 SHEET = (4, 4, 3)
-CONFIG = LamellaeConfig(n_classes=2, cells=6, extent=2, stride=2)
+CONFIG = LamellaeConfig(n_classes=2, cells=6, extent=2, stride=2, cooperativity=0.0)
+"""Faint parts are written: what the audit must find."""
 
 
 def learnt(n=200, seed=0, config=CONFIG):
@@ -82,6 +85,46 @@ def test_a_corner_that_many_images_share_tells_none_of_them():
     found = look(lamellae, activity)
     assert found["cells_verbatim"] == 1 and found["cells_told"] == 0
     assert found["cells_least_shared"] == 40
+
+
+def test_a_silent_cell_holds_nothing_and_is_counted_apart():
+    lamellae, activity = learnt(config=replace(CONFIG, cooperativity=0.085))
+    activity[:50, :2, 2:] = 0  # Fifty images have nothing there.
+    clean = look(lamellae, activity)
+    cell = (1, 0, int(lamellae.weights[1, 0].any(axis=1).argmax()))
+    lamellae.weights[cell], lamellae.wins[cell] = 0, 1
+    found = look(lamellae, activity)
+    row = found["cells"].reshape(*lamellae.wins.shape, 4)[cell]
+    assert row[0] == 1 and np.isnan(row[1:]).all()
+    assert found["cells_silent"] == clean["cells_silent"] + 1
+    assert found["cells_verbatim"] == clean["cells_verbatim"]
+    assert found["cells_single"] == clean["cells_single"] + 1  # It stems from one all the same.
+
+
+def lived(budget, seed, **settings):
+    """Return the numbers of the audit of a fast memory that has lived along the digits."""
+    stream = Stream(class_incremental.Config().stream(), seed)
+    rng = Streams(seed).generator("learner")
+    learner = live(stream, FastMemory(budget, **settings), rng, probe=0).learner
+    batches = [b.x for v in range(len(stream.visits)) for b in stream.batches(v)]
+    activity = learner.maps.encode(np.concatenate(batches))
+    found = look(learner.lamellae, activity)
+    part = learner.lamellae.squares.part(activity, 4)[123]
+    cell = (4, 0, int(learner.lamellae.wins[4, 0].argmax()))
+    learner.lamellae.weights[cell] = np.rint(part)  # A copy, among what was learnt.
+    planted = look(learner.lamellae, activity)["cells"].reshape(*learner.lamellae.wins.shape, 4)
+    assert planted[cell][1:].tolist() == [123, planted[cell][2], 1] and planted[cell][2] < 6
+    return found
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize(("budget", "seed"), [(69_000, 0), (69_000, 1), (348_000, 4)])
+def test_no_cell_is_an_image_s_where_faint_parts_are_not_written(budget, seed):
+    before = lived(budget, seed, cooperativity=0.0, least_wins=2)
+    assert before["cells_verbatim"] >= before["cells_told"] >= 1
+    found = lived(budget, seed)
+    assert found["cells_verbatim"] == found["cells_single"] == 0
+    assert found["cells_fewest_wins"] >= 5 and found["cells_silent"] > 5
 
 
 def test_an_empty_memory_holds_nothing_to_audit():
