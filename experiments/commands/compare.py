@@ -53,13 +53,14 @@ def run(arguments: Namespace) -> dict[str, Any]:
     from neurosim.storage import atomic_write_json, atomic_write_text, check_place, make_directory
 
     config = configured(arguments)
-    make_directory(arguments.out)
+    check_place(arguments.out, folder=True)  # Made when there is something to write.
     for file in (arguments.figure, arguments.table, arguments.search and arguments.winners):
-        if file:
+        if file and file.parent != arguments.out:
             check_place(file)
     figure_file = arguments.figure or arguments.out / "compare.png"
     with ResourceMeter() as meter, progress(comparison.n_jobs(config), "Comparing") as bar:
         result = comparison.run(config, bar.advance, arguments.out)
+    make_directory(arguments.out)
     text = table(result)
     print(text)
     if arguments.table is not None:

@@ -48,7 +48,6 @@ def run(arguments: Namespace) -> dict[str, Any]:
         start = module.SLOW
     config = configured(start, arguments.settings, arguments.seed)
     out = arguments.out or Path("out") / arguments.name
-    make_directory(out)
     seed = getattr(config, "seed", 0)
     rng = Streams(seed).generator(arguments.name)
     keeps = {"shelf": out} if "shelf" in inspect.signature(module.run).parameters else {}
@@ -58,6 +57,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
         Recorder(out / "run.h5", config, seed) as recorder,
     ):
         result = module.run(config, rng, recorder, **keeps)
+    make_directory(out)
     with plotting.style():
         figure = Figure(figsize=(7, 4.5), layout="constrained")
         module.plot(result, figure.add_subplot())

@@ -712,3 +712,10 @@ def test_a_birth_that_failed_half_way_can_be_tried_again(
         err = said(capsys, "init", tmp_path / "brain", code=2)[1]
         assert "free some space" in err and (tmp_path / "brain" / ".lock").exists()
     said(capsys, "init", tmp_path / "brain")
+
+
+def test_a_refused_run_leaves_no_folder(capsys, tmp_path):
+    out = tmp_path / "out"
+    words = "run", "separation", "seeds=0", "n_units=-1", "--out", out
+    assert "DentateConfig.sparsity" in refused(capsys, tmp_path, *words)
+    assert not out.exists()
