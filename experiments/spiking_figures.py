@@ -300,8 +300,8 @@ def _draw_speeds(axes: Axes, found: NDArray[np.float64]) -> None:
     for sign in (-1, 1):
         text = "10 times the animal's" if sign > 0 else None
         axes.axvline(10 * sign * speed, color="black", linestyle=":", linewidth=1, label=text)
-    axes.legend(fontsize=7, loc="upper center")
-    axes.set_ylim(0, axes.get_ylim()[1] * 1.3)
+    axes.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.05)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     label(axes.xaxis, "speed of the replay", "m/s")
     label(axes.yaxis, "replays")

@@ -714,8 +714,9 @@ def test_a_birth_that_failed_half_way_can_be_tried_again(
     said(capsys, "init", tmp_path / "brain")
 
 
-def test_a_refused_run_leaves_no_folder(capsys, tmp_path):
+def test_a_refused_run_leaves_no_folder(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("NEUROSIM_DATA", str(tmp_path))
     out = tmp_path / "out"
-    words = "run", "separation", "seeds=0", "n_units=-1", "--out", out
-    assert "DentateConfig.sparsity" in refused(capsys, tmp_path, *words)
-    assert not out.exists()
+    for words in (("run", "class_incremental", "dataset=mnist"), ("compare", "--tasks", "mnist")):
+        assert "NEUROSIM_DATA" in refused(capsys, tmp_path, *words, "--out", out)
+        assert not out.exists()
