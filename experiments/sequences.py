@@ -324,7 +324,7 @@ def plot(result: Result, axes: Axes) -> None:
         at = float(result.capacity.mean()) / 2
         marker = ">" if direction == "forward" else "<"
         axes.plot([at], [half], marker, color=colour, markersize=9, fillstyle="none")
-    axes.axvline(at, color="black", linestyle=":", label="half capacity: triangles")
+    axes.axvline(at, color="black", linestyle=":", label="half capacity (triangles)")
     axes.set_xlabel("load k (items = k C / (a ln 1/a))")
     axes.set_ylabel(f"share of {result.config.length}-item sequences in order")
     axes.set_ylim(-0.03, 1.05)
