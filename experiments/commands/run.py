@@ -11,14 +11,18 @@ from typing import Any
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("name", metavar="EXPERIMENT", help="such as ten_days")
+    parser.add_argument(
+        "name", metavar="EXPERIMENT", help="such as ten_days; neurosim list experiments names all"
+    )
     parser.add_argument(
         "settings", nargs="*", metavar="FIELD=VALUE", help="such as days=3 night.cycles=4"
     )
     parser.add_argument(
         "--out", type=Path, default=None, metavar="DIR", help="default: out/EXPERIMENT"
     )
-    parser.add_argument("--seed", type=int, default=None, metavar="N", help="the same as seed=N")
+    parser.add_argument(
+        "--seed", type=int, default=None, metavar="N", help="the same as seed=N, or seeds=N"
+    )
     parser.add_argument(
         "--slow",
         action="store_true",
