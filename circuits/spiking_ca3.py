@@ -154,7 +154,16 @@ class SpikingCA3Config(Quantities):
         Parameters
         ----------
         n_pyramidal : int
+
+        Raises
+        ------
+        ConfigError
+            When there are fewer than 2.
         """
+        if n_pyramidal < 2:
+            raise ConfigError.expected(
+                cls, "n_pyramidal", "2 cells or more", n_pyramidal, "raise it"
+            )
         n_basket = max(cls.n_basket, round(cls.n_basket * n_pyramidal / cls.n_pyramidal))
         share = min(0.4, PARTNERS / n_pyramidal)
         return cls(

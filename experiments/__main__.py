@@ -74,9 +74,9 @@ def _parser(commands: dict[str, ModuleType]) -> ArgumentParser:
         child = places.add_parser(name, help=text, description=text)
         module.add_arguments(child)
         if not any(action.dest == "seed" for action in child._actions):
-            child.add_argument(
-                "--seed", type=int, metavar="N", help="ignored: a brain keeps its own seed"
-            )
+            own = any(action.dest == "brain" for action in child._actions)
+            why = "a brain keeps its own seed" if own else "nothing is drawn at random here"
+            child.add_argument("--seed", type=int, metavar="N", help=f"ignored: {why}")
         child.add_argument("--json", metavar="FILE", help="write the numbers; - for stdout")
     return parser
 

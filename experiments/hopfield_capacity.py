@@ -212,4 +212,4 @@ def plot(result: Result, axes: Axes) -> None:
     label(axes.xaxis, "load", "patterns a cell")
     axes.set_ylabel(f"share of memories kept (overlap > {HELD})")
     axes.set_ylim(-0.03, 1.05)
-    axes.legend(loc="lower left")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)  # No corner is free of curves.

@@ -198,6 +198,8 @@ def run(
         recorder.store("first_arm", result.first_arm, "", ("seed", "strength"))
         recorder.store("whole_arm", result.whole_arm, "", ("seed", "strength"))
         recorder.store("half_capacity", result.half, "", ("seed", "direction"))
+        recorder.store("capacity", result.capacity, "", ("seed",))
+        recorder.store("laps", result.laps, "", ("seed",))
     return result
 
 
@@ -322,10 +324,8 @@ def plot(result: Result, axes: Axes) -> None:
         at = float(result.capacity.mean()) / 2
         marker = ">" if direction == "forward" else "<"
         axes.plot([at], [half], marker, color=colour, markersize=9, fillstyle="none")
-    axes.axvline(
-        at, color="black", linestyle=":", label="half capacity, where all were replayed (triangles)"
-    )
+    axes.axvline(at, color="black", linestyle=":", label="half capacity (triangles)")
     axes.set_xlabel("load k (items = k C / (a ln 1/a))")
     axes.set_ylabel(f"share of {result.config.length}-item sequences in order")
     axes.set_ylim(-0.03, 1.05)
-    axes.legend(loc="lower left")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)

@@ -213,10 +213,10 @@ def _draw_raster(
     if "up_states" in recording.signals:
         for start, stop in recording["up_states"].values:
             axes.plot([start, stop], [1.03 * length] * 2, color="#009E73", linewidth=4)
+        axes.plot([], [], color="#009E73", linewidth=4, label="up state")
     for name, colour in (("forward", FORWARD), ("reverse", REVERSE)):
         axes.plot([], [], color=colour, label=f"{name} replay")
     axes.fill_between([], [], color="#F0E442", alpha=0.5, label="ripple")
-    axes.plot([], [], color="#009E73", linewidth=4, label="up state")
     axes.legend(fontsize=8, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncol=4)
     axes.set_ylim(0, 1.06 * length)
     label(axes.yaxis, "middle of the place field", "m")
@@ -300,8 +300,8 @@ def _draw_speeds(axes: Axes, found: NDArray[np.float64]) -> None:
     for sign in (-1, 1):
         text = "10 times the animal's" if sign > 0 else None
         axes.axvline(10 * sign * speed, color="black", linestyle=":", linewidth=1, label=text)
-    axes.legend(fontsize=7, loc="upper center")
-    axes.set_ylim(0, axes.get_ylim()[1] * 1.3)
+    axes.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.05)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     label(axes.xaxis, "speed of the replay", "m/s")
     label(axes.yaxis, "replays")

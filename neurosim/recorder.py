@@ -23,7 +23,7 @@ from neurosim.errors import (
 )
 from neurosim.hdf5 import read_hdf5, write_hdf5
 from neurosim.provenance import commit, versions
-from neurosim.storage import json_text
+from neurosim.storage import check_place, json_text, make_directory
 
 _FORMAT = "neurosim recording 1"
 
@@ -119,7 +119,8 @@ class Recorder:
     Parameters
     ----------
     path : path-like, optional
-        The HDF5 file, replaced at each flush; None records in memory only.
+        The HDF5 file, replaced at each flush, which makes its folder too; None records in memory
+        only.
     config : dataclass or mapping, optional
         The configuration of the run.
     seed : int
@@ -142,11 +143,8 @@ class Recorder:
         self._stored: dict[str, Signal] = {}
         self._date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         # Asked before the run, not after it: an unwritable place must not cost hours.
-        if self.path is not None and not os.access(self.path.parent, os.W_OK):
-            raise StorageError(
-                f"{self.path.parent}: expected a directory to write to, got none; "
-                "create it or choose another"
-            )
+        if self.path is not None:
+            check_place(self.path.parent, folder=True)
 
     def watch(
         self, name: str, unit: str, dims: Sequence[str] = ("time",), *, allow_nan: bool = False
@@ -244,6 +242,7 @@ class Recorder:
             if signal.time is not None:
                 arrays[f"time/{name}"] = signal.time
                 attributes[f"time/{name}"] = {"unit": "s", "dims": ["time"]}
+        make_directory(self.path.parent)  # Not before: a run that is refused leaves none.
         write_hdf5(self.path, arrays, attributes)
 
     def __enter__(self) -> Self:

@@ -7,7 +7,9 @@ from typing import Any
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("name", metavar="BENCHMARK", help="such as hippocampus or machine")
+    parser.add_argument(
+        "name", metavar="BENCHMARK", help="such as hippocampus; neurosim list benchmarks names all"
+    )
     parser.add_argument(
         "settings", nargs="*", metavar="FIELD=VALUE", help="such as sizes=1000,33000 threads=2"
     )

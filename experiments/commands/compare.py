@@ -18,7 +18,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--tasks",
         default="digits",
         metavar="NAMES",
-        help="or all; default: digits",
+        help="apart by commas, or all; default: digits; neurosim list tasks names them",
     )
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="of each (default: 3)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the first (default: 0)")
@@ -32,7 +32,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--winners", type=Path, metavar="FILE", help="settings to use, or to write with --search"
     )
-    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes; 0: all")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="processes; 0, the default: one a processor",
+    )
     parser.add_argument(
         "--out", type=Path, default=Path("out/compare"), metavar="DIR", help="default: out/compare"
     )
@@ -53,13 +59,14 @@ def run(arguments: Namespace) -> dict[str, Any]:
     from neurosim.storage import atomic_write_json, atomic_write_text, check_place, make_directory
 
     config = configured(arguments)
-    make_directory(arguments.out)
+    check_place(arguments.out, folder=True)  # Made when there is something to write.
     for file in (arguments.figure, arguments.table, arguments.search and arguments.winners):
-        if file:
+        if file and file.parent != arguments.out:
             check_place(file)
     figure_file = arguments.figure or arguments.out / "compare.png"
     with ResourceMeter() as meter, progress(comparison.n_jobs(config), "Comparing") as bar:
         result = comparison.run(config, bar.advance, arguments.out)
+    make_directory(arguments.out)
     text = table(result)
     print(text)
     if arguments.table is not None:

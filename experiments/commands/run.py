@@ -11,14 +11,18 @@ from typing import Any
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("name", metavar="EXPERIMENT", help="such as ten_days")
+    parser.add_argument(
+        "name", metavar="EXPERIMENT", help="such as ten_days; neurosim list experiments names all"
+    )
     parser.add_argument(
         "settings", nargs="*", metavar="FIELD=VALUE", help="such as days=3 night.cycles=4"
     )
     parser.add_argument(
         "--out", type=Path, default=None, metavar="DIR", help="default: out/EXPERIMENT"
     )
-    parser.add_argument("--seed", type=int, default=None, metavar="N", help="the same as seed=N")
+    parser.add_argument(
+        "--seed", type=int, default=None, metavar="N", help="the same as seed=N, or seeds=N"
+    )
     parser.add_argument(
         "--slow",
         action="store_true",
@@ -48,7 +52,6 @@ def run(arguments: Namespace) -> dict[str, Any]:
         start = module.SLOW
     config = configured(start, arguments.settings, arguments.seed)
     out = arguments.out or Path("out") / arguments.name
-    make_directory(out)
     seed = getattr(config, "seed", 0)
     rng = Streams(seed).generator(arguments.name)
     keeps = {"shelf": out} if "shelf" in inspect.signature(module.run).parameters else {}
@@ -58,6 +61,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
         Recorder(out / "run.h5", config, seed) as recorder,
     ):
         result = module.run(config, rng, recorder, **keeps)
+    make_directory(out)
     with plotting.style():
         figure = Figure(figsize=(7, 4.5), layout="constrained")
         module.plot(result, figure.add_subplot())

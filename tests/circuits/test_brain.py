@@ -583,6 +583,19 @@ def test_a_brain_is_not_born_where_something_is(tmp_path):
     assert (tmp_path / "diary.txt").read_text() == "mine"
 
 
+def test_of_two_births_in_one_place_the_later_is_refused(tmp_path):
+    path, states = tmp_path / "brain", []
+
+    def meanwhile(cortex):
+        SmallBrain.create(path, MODEL, Willshaw())
+        states.append(hashes(path))
+        return {}
+
+    with pytest.raises(BrainError, match="not empty"):
+        SmallBrain.create(path, MODEL, Willshaw(), examine=meanwhile)
+    assert hashes(path) == states[0]
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

@@ -417,3 +417,9 @@ def test_only_a_standalone_program_that_draws_its_input_is_run_again():
     engine = Brian2Engine(SpikingNetwork({"a": population(LEAKY)}), "numpy", {"a": 10.0})
     with pytest.raises(ConfigError, match="'standalone', which draws spikes from outside"):
         next(engine.redrawn(0.1, (0,)))
+
+
+@pytest.mark.parametrize("n_pyramidal", [-1, 0, 1])
+def test_a_size_without_partners_is_refused(n_pyramidal):
+    with pytest.raises(ConfigError, match="2 cells or more"):
+        SpikingCA3Config.of_size(n_pyramidal)

@@ -719,3 +719,11 @@ def test_a_birth_that_failed_half_way_can_be_tried_again(
         err = said(capsys, "init", tmp_path / "brain", code=2)[1]
         assert "free some space" in err and (tmp_path / "brain" / ".lock").exists()
     said(capsys, "init", tmp_path / "brain")
+
+
+def test_a_refused_run_leaves_no_folder(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("NEUROSIM_DATA", str(tmp_path))
+    out = tmp_path / "out"
+    for words in (("run", "class_incremental", "dataset=mnist"), ("compare", "--tasks", "mnist")):
+        assert "NEUROSIM_DATA" in refused(capsys, tmp_path, *words, "--out", out)
+        assert not out.exists()

@@ -142,8 +142,23 @@ def test_a_sample_keeps_the_shape_of_the_first():
 
 
 def test_an_unwritable_place_is_found_before_the_run(tmp_path):
-    with pytest.raises(StorageError, match="create it"):
-        Recorder(tmp_path / "missing" / "run.h5")
+    (tmp_path / "a_file").write_text("")
+    with pytest.raises(StorageError, match="expected a folder, got a file"):
+        Recorder(tmp_path / "a_file" / "run.h5")
+    with pytest.raises(StorageError, match="choose another place"):
+        Recorder(tmp_path / "a_file" / "below" / "run.h5")
+
+
+def test_a_folder_is_made_when_there_is_something_to_write(tmp_path):
+    path = tmp_path / "out" / "run.h5"
+    with pytest.raises(ConfigError), Recorder(path) as recorder:
+        recorder.watch("x", "")
+        raise ConfigError("refused")
+    assert not path.parent.exists()
+    with Recorder(path) as recorder:
+        recorder.watch("x", "")
+        recorder.sample(0, x=1.0)
+    assert path.is_file()
 
 
 def test_a_file_that_is_no_recording_is_said(tmp_path):
