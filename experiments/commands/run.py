@@ -11,9 +11,15 @@ from typing import Any
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("name", metavar="EXPERIMENT", help="such as ten_days")
     parser.add_argument(
-        "settings", nargs="*", metavar="FIELD=VALUE", help="such as days=3 night.cycles=4"
+        "name", metavar="EXPERIMENT", help="such as ten_days; neurosim list experiments names all"
+    )
+    parser.add_argument(
+        "settings",
+        nargs="*",
+        default=(),
+        metavar="FIELD=VALUE",
+        help="such as days=3 night.cycles=4",
     )
     parser.add_argument(
         "--out", type=Path, default=None, metavar="DIR", help="default: out/EXPERIMENT"

@@ -714,6 +714,32 @@ def test_a_birth_that_failed_half_way_can_be_tried_again(
     said(capsys, "init", tmp_path / "brain")
 
 
+@pytest.mark.parametrize(
+    ("words", "named", "unnamed"),
+    [
+        (["run"], "EXPERIMENT", "FIELD"),
+        (["bench"], "BENCHMARK", "FIELD"),
+        (["status", "--help"], "a brain keeps its own seed", "nothing is drawn"),
+        (["list", "--help"], "nothing is drawn", "a brain keeps its own seed"),
+    ],
+)
+def test_a_line_names_what_it_lacks_and_help_what_is_ignored(capsys, words, named, unnamed):
+    with pytest.raises(SystemExit):
+        main(words)
+    shown = capsys.readouterr()
+    said = " ".join((shown.out or shown.err.splitlines()[-1]).split())
+    assert named in said
+    assert unnamed not in said
+
+
+def test_a_list_is_a_table_whose_columns_stand_below_each_other(capsys):
+    assert main(["list", "rules"]) == 0
+    rows = capsys.readouterr().out.splitlines()[1:]
+    starts = {len(row) - len(row[2:].partition("  ")[2].lstrip()) for row in rows}
+    assert len(rows) > 10
+    assert len(starts) == 1
+
+
 def test_a_refused_run_leaves_no_folder(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("NEUROSIM_DATA", str(tmp_path))
     out = tmp_path / "out"
