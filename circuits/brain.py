@@ -22,6 +22,7 @@ from neurosim.contracts import Rule
 from neurosim.errors import BrainError, CapacityError, InputError
 from neurosim.hdf5 import pack_hdf5, unpack_hdf5
 from neurosim.randomness import Streams
+from neurosim.storage import make_directory
 from neurosim.text import Sentence
 from neurosim.versioned import LOCK_NAME, VersionedDirectory
 
@@ -163,10 +164,8 @@ class Brain:
         BrainError
             When `path` holds something already.
         """
-        if path is not None and path.exists() and not _is_free(path):
-            raise BrainError(
-                f"{path} exists and is not empty; choose another name or remove it first"
-            )
+        if path is not None:
+            _check_free(path)
         cortex = load_language_model(lm)
         directory = None if path is None else _directory(path)
         brain = cls(directory, config or BrainConfig(), cortex, rule)
@@ -174,7 +173,12 @@ class Brain:
         brain.hippocampus.mature(childhood)
         scores = examine(cortex)
         brain.ledger.append({"event": "birth", "parameters": brain.n_parameters, **scores})
-        brain.save(everything=True)
+        if directory is None:
+            return brain
+        make_directory(directory.root)
+        with directory.lock:
+            _check_free(directory.root)  # Another may have been born there meanwhile.
+            brain.save(everything=True)
         return brain
 
     @classmethod
@@ -430,9 +434,12 @@ def _language_model(config: bytes, weights: bytes, tokenizer: bytes) -> Language
     return LanguageCortex(network, Tokenizer.from_str(tokenizer.decode("utf-8")))
 
 
-def _is_free(path: Path) -> bool:
-    """Return whether a directory holds nothing, or only the lock of a birth that failed."""
-    return path.is_dir() and not any(each.name != LOCK_NAME for each in path.iterdir())
+def _check_free(path: Path) -> None:
+    """Refuse a place that holds more than the lock of a birth that failed."""
+    if not path.exists():
+        return
+    if not path.is_dir() or any(each.name != LOCK_NAME for each in path.iterdir()):
+        raise BrainError(f"{path} exists and is not empty; choose another name or remove it first")
 
 
 def _directory(path: Path) -> VersionedDirectory:

@@ -51,11 +51,11 @@ class TinyBrain(SmallBrain):
     ca3 = EpisodicCA3Config(n_index=256, k_index=8, n_sequence=256, k_sequence=8, connectivity=0.5)
 
 
-def _give_birth(path, kind=SmallBrain, **config):
+def _give_birth(path, kind=SmallBrain, examine=lambda cortex: {}, **config):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(brain_module, "ADOLESCENCE", 40)
         config = BrainConfig(**{"seed": 3, "night": NIGHT, **config})
-        return kind.create(path, MODEL, Willshaw(), config)
+        return kind.create(path, MODEL, Willshaw(), config, examine)
 
 
 def _opened(path):

@@ -138,6 +138,19 @@ def test_a_brain_is_not_born_where_something_is(tmp_path, give_birth):
     assert (tmp_path / "diary.txt").read_text() == "mine"
 
 
+def test_of_two_births_in_one_place_the_later_is_refused(tmp_path, give_birth, hashes):
+    path, states = tmp_path / "brain", []
+
+    def meanwhile(cortex):
+        give_birth(path)
+        states.append(hashes(path))
+        return {}
+
+    with pytest.raises(BrainError, match="not empty"):
+        give_birth(path, examine=meanwhile)
+    assert hashes(path) == states[0]
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
