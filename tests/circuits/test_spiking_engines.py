@@ -14,19 +14,12 @@ import pytest
 
 from circuits import spiking_brian2
 from circuits.closed_loop import ClosedLoop, LoopConfig
+from circuits.spiking_activity import Explosion, Watch, bernoulli_spikes, joined
 from circuits.spiking_brian2 import Brian2Engine
 from circuits.spiking_ca3 import BASKET_CELL, PYRAMIDAL_CELL, SpikingCA3, SpikingCA3Config
 from circuits.spiking_cells import LIF, AdEx, Channel
 from circuits.spiking_kernels import NARROW
-from circuits.spiking_network import (
-    Explosion,
-    Pathway,
-    Population,
-    SpikingNetwork,
-    Watch,
-    bernoulli_spikes,
-    joined,
-)
+from circuits.spiking_network import Pathway, Population, SpikingNetwork
 from circuits.spiking_numba import NumbaEngine
 from neurosim.connectivity import Stored
 from neurosim.errors import ConfigError
@@ -38,7 +31,8 @@ EXTERNAL = Channel(0.65e-3, 5.4e-3, 0.0)
 INHIBITION = Channel(0.3e-3, 3.3e-3, -70e-3)
 ALONE = """
 from circuits.spiking_cells import LIF, Channel
-from circuits.spiking_network import Population, SpikingNetwork, bernoulli_spikes
+from circuits.spiking_activity import bernoulli_spikes
+from circuits.spiking_network import Population, SpikingNetwork
 from circuits.spiking_numba import NumbaEngine
 import numpy as np
 
