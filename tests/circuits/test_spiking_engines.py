@@ -104,6 +104,15 @@ def test_single_cells_keep_to_the_potential_of_brian2_for_a_second(small):
     np.testing.assert_allclose(ours.field, theirs.field, rtol=1e-6, atol=1e-18)
 
 
+def test_the_field_is_that_of_every_seventh_cell_of_all_blocks():
+    n = 300  # Two blocks of 256 cells, and 256 is no multiple of 7.
+    network = SpikingNetwork({"a": population(LEAKY, n)})
+    for cells, seen in ((range(259, n, 7), True), ((256, 258, 260, 299), False)):
+        given = {"a": SpikeTrains(np.full(len(cells), 1e-3), np.array(cells), n, 0.01)}
+        field = NumbaEngine(network).run(0.01, given, Watch("a", 7, 5e-4)).field
+        assert (field.max() > 1e-12) == seen and (seen or not field.any()), seen
+
+
 @pytest.mark.global_rng
 def test_conductances_too_large_for_the_polynomial_are_computed_as_brian2_does(small):
     cells = {"pyramidal": PYRAMIDAL_CELL, "basket": BASKET_CELL, "leaky": LEAKY}

@@ -11,12 +11,19 @@ from circuits.brain import Brain
 from circuits.night import NightConfig
 from experiments import arms, one_night
 from experiments.childhood import DATA, shipped_facts
+from experiments.examination import examine_items
 from neurosim.text import Sentence, read_sentences
 
 pytestmark = [pytest.mark.compiled, pytest.mark.usefixtures("as_it_was")]
 
 NIGHT = NightConfig(cycles=2, steps=3)
 LINES = (DATA / "diary.txt").read_text("utf-8").splitlines()[:4]
+
+
+def test_the_first_half_of_a_sentence_is_the_cue_and_the_longer_one():
+    day = [Sentence(text, k) for k, text in enumerate(("One", "One two", "A b c d e.", "A b c d."))]
+    asked = [(item.cue, item.answer) for item in examine_items(day)]
+    assert asked == [("One", "two"), ("A b c", "d e."), ("A b", "c d.")]
 
 
 @pytest.mark.parametrize("arm", ["night", "naive", "no REM", "dense codes"])
