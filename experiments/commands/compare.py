@@ -22,7 +22,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--tasks",
         default="digits",
         metavar="NAMES",
-        help="or all; default: digits",
+        help="apart by commas, or all; default: digits; neurosim list tasks names them",
     )
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="of each (default: 3)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the first (default: 0)")
@@ -36,7 +36,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--winners", type=Path, metavar="FILE", help="settings to use, or to write with --search"
     )
-    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes; 0: all")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="processes; 0, the default: one a processor",
+    )
     parser.add_argument(
         "--out", type=Path, default=Path("out/compare"), metavar="DIR", help="default: out/compare"
     )
