@@ -45,6 +45,12 @@ class Stimulus(Quantities):
     earliest, latest : float [s]
         With "quiet": how long there must have been none, drawn for each stimulation.
 
+    Raises
+    ------
+    ConfigError
+        For an unknown target or moment, a rate, length or share of nothing, or an earliest time
+        after the latest.
+
     References
     ----------
     Girardeau et al. (2009) Nat. Neurosci. 12:1222 (commissural stimulation, delayed in controls);

@@ -30,6 +30,11 @@ def bernoulli_spikes(
     rate : float [Hz]
     dt : float [s]
     rng : numpy.random.Generator
+
+    Raises
+    ------
+    ConfigError
+        For a rate below 0, or above a spike a step.
     """
     p = rate * dt
     if not 0 <= p <= 1:

@@ -89,6 +89,11 @@ class SpikingCA3Config(Quantities):
     dt : float [s]
         Time step.
 
+    Raises
+    ------
+    ConfigError
+        For fewer than 2 cells of a kind, or a share of partners outside of 0..1.
+
     References
     ----------
     Ecker et al. (2022) eLife 11:e71850, tables 1 and 2; the digits are those of the authors' code

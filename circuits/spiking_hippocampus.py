@@ -75,6 +75,11 @@ class SpikingHippocampusConfig(Quantities):
         Sleep in a closed loop; None leaves it alone.
     seed : int
 
+    Raises
+    ------
+    ConfigError
+        For a share of fading outside of 0..1, or fewer shuffles than a p of 0.05 needs.
+
     References
     ----------
     Ecker et al. (2022) eLife 11:e71850: weights, and the scale, are the reference's.

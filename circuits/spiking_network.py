@@ -46,6 +46,11 @@ class Population:
         Of one spike from outside; every cell has a line of its own.
     ceiling : float [Hz]
         A mean rate above it for 0.1 s counts as an explosion.
+
+    Raises
+    ------
+    ConfigError
+        For no cell, or more than 16 bits can number.
     """
 
     n_units: int
@@ -82,6 +87,11 @@ class Pathway:
     quantum : float [S]
         The same for all pathways that share a channel.
     delay : float [s]
+
+    Raises
+    ------
+    ConfigError
+        For an unknown channel, or codes of another shape than the wiring.
 
     See Also
     --------

@@ -92,6 +92,11 @@ class Config:
     workers : int
         Processes at a time; 0 for one a processor.
 
+    Raises
+    ------
+    ConfigError
+        For an unknown arm, or less than a second on the track or asleep.
+
     References
     ----------
     Ecker et al. (2022) eLife 11:e71850; the numbers are those of the authors' code (``stdp.py``,
