@@ -48,6 +48,12 @@ class BidirectionalConfig:
     optimiser : Optimiser
     dtype : str
         "float32" or "float64".
+
+    Raises
+    ------
+    ConfigError
+        For fewer than three layers, an unknown activation or type, a share outside of 0..1, a step
+        that is not positive, or counts below 0.
     """
 
     sizes: tuple[int, ...] = (784, 512, 10)

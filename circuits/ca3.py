@@ -71,6 +71,11 @@ class CA3(Autoassociation):
             Two or more.
         auto : bool
             Store each of the patterns themselves too, once.
+
+        Raises
+        ------
+        ConfigError
+            For fewer than two patterns, or one of another population.
         """
         if len(codes) < 2:
             raise ConfigError.expected(
@@ -136,6 +141,11 @@ class CA3(Autoassociation):
         -------
         list of Recall
             The completed cue first.
+
+        Raises
+        ------
+        ConfigError
+            For a start of another population, or before any sequence was stored.
         """
         self._check("replay_sequence", start)
         synapses = self.backward if reverse else self.forward

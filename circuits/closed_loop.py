@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.sleep_rhythm import within
+from circuits.spiking_activity import Activity, Explosion, Watch, bernoulli_spikes, joined
 from circuits.spiking_ca3 import BASKET, PYRAMIDAL, SpikingCA3
 from circuits.spiking_cells import Quantities, quantity
-from circuits.spiking_network import Activity, Explosion, Watch, bernoulli_spikes, joined
 from neurosim.errors import ConfigError
 from neurosim.online_ripples import DetectorConfig, OnlineDetector
 from neurosim.sharp_waves import Event, sharp_waves
@@ -44,6 +44,12 @@ class Stimulus(Quantities):
         often, but each time only when there is no ripple.
     earliest, latest : float [s]
         With "quiet": how long there must have been none, drawn for each stimulation.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown target or moment, a rate, length or share of nothing, or an earliest time
+        after the latest.
 
     References
     ----------

@@ -37,6 +37,12 @@ class DentateConfig:
     inhibition : InhibitionConfig
     neurogenesis : NeurogenesisConfig
         With learning only.
+
+    Raises
+    ------
+    ConfigError
+        For a sparsity of less than a cell, a share outside of 0..1, or thresholds without
+        homeostasis.
     """
 
     n_units: int = 8192

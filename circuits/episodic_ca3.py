@@ -48,6 +48,11 @@ class EpisodicCA3Config:
         Drive an index cell loses for each replay it took part in.
     recovery : float
         Fraction of the fatigue left one replay later.
+
+    Raises
+    ------
+    ConfigError
+        For no active cell in a code, or more than there are.
     """
 
     n_index: int = 4096

@@ -37,6 +37,11 @@ def feedback(score: NDArray[np.floating], k: int) -> SparseCode:
     SparseCode
         Within 2 per cent of k if no equal drives stand in the way; at least one cell.
 
+    Raises
+    ------
+    NumericalError
+        For drives that are not finite.
+
     References
     ----------
     de Almeida, Idiart & Lisman (2009) J. Neurosci. 29:7497 (feedback inhibition sets the fraction

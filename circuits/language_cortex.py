@@ -231,13 +231,6 @@ class LanguageCortex:
             part.grown = None
         self.optimiser = None
 
-    def drift(self, dreams: Sequence[Sequence[int]]) -> float:
-        """Return the factor by which the perplexity of `dreams` has risen since dusk."""
-        now = np.concatenate(self.surprise(dreams))
-        with self.dusk():
-            before = np.concatenate(self.surprise(dreams))
-        return float(np.exp(now.mean() - before.mean()))
-
     @property
     def state(self) -> dict[str, NDArray[Any]]:
         """Return the weights by name."""

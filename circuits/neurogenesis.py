@@ -29,6 +29,11 @@ class NeurogenesisConfig:
         Learning rate of a young cell, in units of a mature one's.
     maturity : float
         Learning rate of a mature cell, in units of the rule's; 0: only the young learn.
+
+    Raises
+    ------
+    ConfigError
+        For a turnover outside of 0..0.1, or a time of life of less than an episode.
     """
 
     turnover: float = 0.0

@@ -8,7 +8,7 @@ import numpy as np
 from circuits.dreams import Dreams, Items, words_of
 from circuits.night_config import NightConfig
 from circuits.night_report import Burst, CycleReport, DawnReport
-from neurosim.contracts import Cortex, Hippocampus, Replay
+from neurosim.contracts import Cortex, Hippocampus, Replay, drift_since_dusk
 from neurosim.phases import NREM, REM, Phase
 from neurosim.randomness import Streams
 
@@ -174,7 +174,7 @@ class Night:
         replays = self.nrem(self.streams.generator("dawn", self.number), patience=patience)
         found = self._lessons(replays)
         fresh = self.cortex.dream(200, self.streams.seed_for("dawn", self.number))
-        drift = self.cortex.drift([dream for dream in fresh if dream])
+        drift = drift_since_dusk(self.cortex, [dream for dream in fresh if dream])
         if drift > self.config.drift_limit:
             self.cortex.discard()
             return DawnReport(False, drift, len(found), 0, 0, 0.0)

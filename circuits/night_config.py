@@ -45,6 +45,11 @@ class NightConfig:
     release : bool
         False lets the hippocampus keep what the cortex has learnt, as an archive that replays it in
         later nights, too.
+
+    Raises
+    ------
+    ConfigError
+        For a night without a cycle.
     """
 
     cycles: int = 5

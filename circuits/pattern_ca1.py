@@ -31,6 +31,11 @@ class PatternCA1Config:
         Schaffer collaterals of a CA1 cell, and CA1 synapses of a deep entorhinal cell.
     plastic : bool
         False is the ablation in which neither of the two learns.
+
+    Raises
+    ------
+    ConfigError
+        For a sparsity of less than a cell, or a side without a synapse.
     """
 
     n_units: int = 4096

@@ -44,6 +44,11 @@ class PatternHippocampusConfig:
     nmda : bool
         False knocks the NMDA receptors of CA3 out: neither its recurrent nor its perforant synapses
         learn, mossy fibres and CA1 do without.
+
+    Raises
+    ------
+    ConfigError
+        For fewer than 2 input cells, or a fan-out or fan-in that the regions do not have room for.
     """
 
     n_input: int = 1024

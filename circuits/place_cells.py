@@ -48,6 +48,12 @@ class TrackConfig:
     dt : float [s]
         Grid of the spike times.
 
+    Raises
+    ------
+    ConfigError
+        For a length, speed or step that is not positive, a share outside of 0..1, or cells that
+        would be refractory half of the time.
+
     References
     ----------
     Ecker et al. (2022) eLife 11:e71850, equations 1-3; the digits are those of the authors' code

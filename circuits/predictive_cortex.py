@@ -294,15 +294,6 @@ class PredictiveCortex:
         finally:
             self._put_back(tonight)
 
-    def drift(self, dreams: Sequence[Sequence[int]]) -> float:
-        """Return the factor by which the perplexity of `dreams` has risen since dusk."""
-        if not len(dreams):
-            return 1.0
-        now = np.concatenate(self.surprise(dreams)).mean()
-        with self.dusk():
-            before = np.concatenate(self.surprise(dreams)).mean()
-        return float(np.exp(now - before))
-
     def merge(self) -> None:
         """Keep what the night has written; it is over."""
         self._at_dusk = None

@@ -41,6 +41,12 @@ class PredictiveCortexConfig:
         Over which the running variances of errors are taken.
     seed : int
         Of first weights and of what is covered.
+
+    Raises
+    ------
+    ConfigError
+        For a share covered outside of 0..1, counts below 0, a memory of less than a sample, or more
+        classes than a byte tells apart.
     """
 
     network: BidirectionalConfig = field(default_factory=BidirectionalConfig)

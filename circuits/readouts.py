@@ -156,6 +156,11 @@ def table(
     Returns
     -------
     (n_classes, n_levels) float
+
+    Raises
+    ------
+    ConfigError
+        For an unknown read-out.
     """
     n_levels = most + 1 if n_levels is None else min(n_levels, most + 1)
     counts = np.arange(n_levels)
@@ -198,6 +203,11 @@ def tables(
     -------
     (n_degrees * n_classes, n_levels) float and (1,) or (n_active,) int
         The tables, and in which row that of an active cell begins.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown read-out, or more classes of synapses than a table holds.
     """
     degrees, which = np.unique(np.atleast_1d(trust), return_inverse=True)
     if len(degrees) * len(expected) > MOST_ROWS:

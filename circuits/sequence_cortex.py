@@ -174,15 +174,6 @@ class SequenceCortex:
         finally:
             self._awake = before
 
-    def drift(self, dreams: Sequence[Sequence[int]]) -> float:
-        """Return the factor by which the perplexity of `dreams` has risen since dusk."""
-        if not len(dreams):
-            return 1.0
-        now = np.concatenate(self.surprise(dreams)).mean()
-        with self.dusk():
-            before = np.concatenate(self.surprise(dreams)).mean()
-        return float(np.exp(now - before))
-
     def merge(self) -> None:
         """Make what has grown part of the cortex."""
         if self._tonight is not None:

@@ -77,6 +77,12 @@ class SlowOscillation(Quantities):
         Rate of spikes from outside that reach each basket cell in down states. Without it replays
         outlast an up state, since a wave once begun carries itself (0 is that control).
 
+    Raises
+    ------
+    ConfigError
+        For a spread that is not positive, or a down state with more input than the up state or
+        negative inhibition.
+
     References
     ----------
     Steriade, Nunez & Amzica (1993) J. Neurosci. 13:3252 (the slow oscillation, below 1 Hz); Isomura

@@ -15,17 +15,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from circuits.spiking_activity import Activity, Watch, check_watch, external_steps
 from circuits.spiking_cells import AdEx
-from circuits.spiking_network import (
-    CHANNELS,
-    Activity,
-    Pathway,
-    Population,
-    SpikingNetwork,
-    Watch,
-    check_watch,
-    external_steps,
-)
+from circuits.spiking_network import CHANNELS, Pathway, Population, SpikingNetwork
 from neurosim.errors import ConfigError
 from neurosim.spikes import SpikeTrains
 
@@ -112,7 +104,7 @@ class Brian2Engine:
         self, duration: float, external: Mapping[str, SpikeTrains] | None = None,
         watch: Watch | None = None,
     ) -> Activity:  # fmt: skip
-        """Simulate a stretch of time; see `spiking_network.Engine`.
+        """Simulate a stretch of time; see `spiking_activity.Engine`.
 
         A standalone program runs once; the other targets go on from where they stopped, with what
         is watched as in the first call.

@@ -10,19 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from circuits.sleep_rhythm import Acetylcholine, Gate, SlowOscillation
+from circuits.spiking_activity import Activity, Explosion, Watch, bernoulli_spikes, joined
 from circuits.spiking_brian2 import Brian2Engine
 from circuits.spiking_cells import AdEx, Channel, Quantities, quantity
-from circuits.spiking_network import (
-    LONGEST_DELAY,
-    Activity,
-    Explosion,
-    Pathway,
-    Population,
-    SpikingNetwork,
-    Watch,
-    bernoulli_spikes,
-    joined,
-)
+from circuits.spiking_network import LONGEST_DELAY, Pathway, Population, SpikingNetwork
 from circuits.spiking_numba import NumbaEngine
 from neurosim.connectivity import Stored
 from neurosim.errors import ConfigError
@@ -97,6 +88,11 @@ class SpikingCA3Config(Quantities):
         reference.
     dt : float [s]
         Time step.
+
+    Raises
+    ------
+    ConfigError
+        For fewer than 2 cells of a kind, or a share of partners outside of 0..1.
 
     References
     ----------

@@ -132,6 +132,11 @@ class AdEx(Quantities):
     tau_adaptation : float [s]
         tau_w.
 
+    Raises
+    ------
+    ConfigError
+        For a slope or leak that is not positive, or a reset at the cut-off or above it.
+
     References
     ----------
     Brette & Gerstner (2005) J. Neurophysiol. 94:3637, equations 1-3.
@@ -213,6 +218,11 @@ class Channel(Quantities):
     ----------
     rise, decay : float [s]
     reversal : float [V]
+
+    Raises
+    ------
+    ConfigError
+        For a decay no longer than the rise.
 
     References
     ----------

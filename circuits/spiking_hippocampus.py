@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from circuits.closed_loop import ClosedLoop, LoopConfig, added_spikes
 from circuits.place_cells import TrackConfig
 from circuits.sleep_rhythm import SlowOscillation
+from circuits.spiking_activity import bernoulli_spikes
 from circuits.spiking_ca3 import PYRAMIDAL, SpikingCA3, SpikingCA3Config
 from circuits.spiking_cells import Quantities, quantity
-from circuits.spiking_network import bernoulli_spikes
 from circuits.track_maps import TrackMaps
 from neurosim.contracts import Completion, Gauge, Replay
 from neurosim.decoding import decode
@@ -74,6 +74,11 @@ class SpikingHippocampusConfig(Quantities):
     loop : LoopConfig, optional
         Sleep in a closed loop; None leaves it alone.
     seed : int
+
+    Raises
+    ------
+    ConfigError
+        For a share of fading outside of 0..1, or fewer shuffles than a p of 0.05 needs.
 
     References
     ----------

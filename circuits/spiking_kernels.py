@@ -47,28 +47,69 @@ _V, _W, _GE, _XE, _GX, _XX, _GI, _XI, READY, ROWS = (BLOCK * k for k in range(10
 
 
 class Cells(NamedTuple):
-    """A population as the kernels see it."""
+    """A population as the kernels see it.
+
+    Parameters
+    ----------
+    n_units : int
+    state : (n_blocks, 9 * BLOCK) float64
+        Potential, adaptation and synapses of each block's cells, one quantity after the other.
+    arrivals : (stretch * ROWS_A_STEP, n_blocks * BLOCK) int32
+        Codes that arrive at each cell: a row of excitation and one of inhibition for each step.
+    constants : (24,) float64
+        Of the cell and its channels, for steps of this length.
+    fired : (n_blocks, stretch * BLOCK) int32
+        Spikes of a stretch, ``step * BLOCK + lane``.
+    n_fired : (n_blocks,) int64
+        How many; below 0 where a potential was no number.
+    log_step, log_cell : (room,) int64, int32
+        All spikes so far, in the order of steps and cells.
+    outside_step, outside_cell : (n_outside,) int64
+        Spikes from outside, in the order of steps.
+    outside_first : (n_blocks,) int64
+        A block's first spike from outside in a stretch; -1: none.
+    outside_next : (n_outside,) int64
+        And the one after each; -1: none.
+    watched : (n_watched,) int64
+        Cells whose potential is kept.
+    potentials : (n_steps, n_watched) float64 [V]
+    field : (n_blocks, n_samples) float64 [A]
+        Inward synaptic currents, summed over the cells that count.
+    every : int
+        Every how manieth cell counts for the field; 0: none.
+    """
 
     n_units: int
-    state: NDArray[np.float64]  # (n_blocks, 9 * BLOCK)
-    arrivals: NDArray[np.int32]  # (stretch * ROWS_A_STEP, n_blocks * BLOCK)
+    state: NDArray[np.float64]
+    arrivals: NDArray[np.int32]
     constants: NDArray[np.float64]
-    fired: NDArray[np.int32]  # (n_blocks, stretch * BLOCK): step * BLOCK + lane
-    n_fired: NDArray[np.int64]  # (n_blocks,)
+    fired: NDArray[np.int32]
+    n_fired: NDArray[np.int64]
     log_step: NDArray[np.int64]
     log_cell: NDArray[np.int32]
     outside_step: NDArray[np.int64]
     outside_cell: NDArray[np.int64]
-    outside_first: NDArray[np.int64]  # (n_blocks,) a block's first spike of a stretch; -1: none
-    outside_next: NDArray[np.int64]  # and the one after each
+    outside_first: NDArray[np.int64]
+    outside_next: NDArray[np.int64]
     watched: NDArray[np.int64]
-    potentials: NDArray[np.float64]  # (n_steps, n_watched)
-    field: NDArray[np.float64]  # (n_blocks, n_samples)
+    potentials: NDArray[np.float64]
+    field: NDArray[np.float64]
     every: int
 
 
 class Way(NamedTuple):
-    """A pathway as the kernels see it."""
+    """A pathway as the kernels see it.
+
+    Parameters
+    ----------
+    pre, post : int
+        Numbers of the populations.
+    row : int
+        Of the arrivals: 0 for excitation, 1 for inhibition.
+    delay : int [steps]
+    targets : (n_pre, fan_out) uint16
+    codes : (n_pre, fan_out) uint16, or (1, 1) for equal weights
+    """
 
     pre: int
     post: int

@@ -9,20 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.spiking_cells import AdEx
-from circuits.spiking_kernels import BLOCK, READY, ROWS, ROWS_A_STEP, Cells, Way, simulate
-from circuits.spiking_network import (
-    CHANNELS,
+from circuits.spiking_activity import (
     EXPLOSION_WINDOW,
     Activity,
     Explosion,
-    Pathway,
-    Population,
-    SpikingNetwork,
     Watch,
     check_watch,
     external_steps,
 )
+from circuits.spiking_cells import AdEx
+from circuits.spiking_kernels import BLOCK, READY, ROWS, ROWS_A_STEP, Cells, Way, simulate
+from circuits.spiking_network import CHANNELS, Pathway, Population, SpikingNetwork
 from neurosim import kernels
 from neurosim.errors import NumericalError
 from neurosim.spikes import SpikeTrains
@@ -81,7 +78,7 @@ class NumbaEngine:
         self, duration: float, external: Mapping[str, SpikeTrains] | None = None,
         watch: Watch | None = None,
     ) -> Activity:  # fmt: skip
-        """Simulate a stretch of time; see `spiking_network.Engine`.
+        """Simulate a stretch of time; see `spiking_activity.Engine`.
 
         Raises
         ------

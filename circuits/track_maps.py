@@ -83,6 +83,11 @@ class TrackMaps:
     n_units, n_tracks, n_places : int
     rng : numpy.random.Generator
         Draws the fields.
+
+    Raises
+    ------
+    ConfigError
+        For no track, or places that are too few or too many to decode.
     """
 
     def __init__(

@@ -30,6 +30,11 @@ class TransformerConfig:
     rms_norm_eps : float
     tie_word_embeddings : bool
         Read-out uses the embedding matrix (Press & Wolf, 2017).
+
+    Raises
+    ------
+    ConfigError
+        For heads that do not divide the hidden size, or groups that do not divide the heads.
     """
 
     vocab_size: int = 2048

@@ -40,6 +40,11 @@ class VisualHierarchyConfig:
         Of inference; halved for the whole batch when its energy has risen.
     eta : float
         Learning rate.
+
+    Raises
+    ------
+    ConfigError
+        For modules that leave gaps, none at all, or a variance, step or rate that is not positive.
     """
 
     side: int = 16

@@ -73,9 +73,9 @@ def _parser(commands: dict[str, ModuleType]) -> ArgumentParser:
         text = (module.__doc__ or "").strip().splitlines()[0]
         child = places.add_parser(name, help=text, description=text)
         module.add_arguments(child)
-        if not any(action.dest == "seed" for action in child._actions):
-            own = any(action.dest == "brain" for action in child._actions)
-            why = "a brain keeps its own seed" if own else "nothing is drawn at random here"
+        taken = {action.dest for action in child._actions}
+        if "seed" not in taken:
+            why = "a brain keeps its own seed" if "brain" in taken else "nothing is drawn"
             child.add_argument("--seed", type=int, metavar="N", help=f"ignored: {why}")
         child.add_argument("--json", metavar="FILE", help="write the numbers; - for stdout")
     return parser

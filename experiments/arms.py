@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -164,74 +164,80 @@ class _Arm:
 
     def run(self) -> ArmResult:
         """Examine, live, examine, sleep, examine."""
-        brain, cortex = self.brain, self.brain.cortex
-        facts = [fact.cloze() for fact in shipped_facts()]
-        potentiated = [brain.hippocampus.gauge().potentiated]
-        recall_before, said_before = cloze(cortex, self.pairs)
-        metrics: dict[str, float] = {
-            "new_recall_before": recall_before,
-            "base_before": cloze(cortex, facts)[0],
-            "perplexity_before": heldout_perplexity(cortex),
-        }
-        with suppress(CapacityError):  # What fitted is stored, and the ledger says how much.
-            brain.day(self.day_text)
-        day = brain.ledger[-1]
-        gauge = brain.hippocampus.gauge()
-        potentiated.append(gauge.potentiated)
-        said_day = [brain.cortex.decode(self._remember(cue)).strip() for cue, _ in self.pairs]
-        truth = [answer for _, answer in self.pairs]
-        metrics |= {
-            "new_recall_day": float(np.mean(exact_recall(truth, said_day))),
-            "n_read": day["n_read"],
-            "n_stored": day["n_stored"],
-            "capacity_used_day": gauge.used,
-            "fast_bytes": len(pack_hdf5(brain.hippocampus.state, {})),
-            "raw_bytes": sum(len(s.text.encode()) + 1 for s in self.day_text),
-        }
+        gauges = [self.brain.hippocampus.gauge()]
+        metrics, said_before = self._exam("before")
+        by_day, said_day = self._day()
+        gauges.append(self.brain.hippocampus.gauge())
+        metrics |= by_day | {"capacity_used_day": gauges[1].used}
         overlaps = self._overlaps() if self.arm == "night" else {}
         bursts, cycles, freed, n_steps, n_tokens = self._night()
-        after = brain.hippocampus.gauge()
-        potentiated.append(after.potentiated)
-        recall_after, said_night = cloze(cortex, self.pairs)
-        metrics |= {
-            "new_recall": recall_after,
-            "base_after": cloze(cortex, facts)[0],
-            "perplexity_after": heldout_perplexity(cortex),
-            "capacity_used_night": after.used,
+        gauges.append(self.brain.hippocampus.gauge())
+        after, said_night = self._exam("after")
+        n_parameters = self.brain.n_parameters
+        metrics |= after | {
+            "capacity_used_night": gauges[2].used,
             "freed": freed,
             "n_steps": n_steps,
-            "n_parameters": brain.n_parameters,
-            "flops": transformer_flops(brain.n_parameters, n_tokens, backward=True),
+            "n_parameters": n_parameters,
+            "flops": transformer_flops(n_parameters, n_tokens, backward=True),
         }
         metrics["forgetting"] = metrics["base_before"] - metrics["base_after"]
         metrics["backward_transfer"] = -metrics["forgetting"]
-        steps, recall = zip(*self.curve, strict=True) if self.curve else ((0,), (recall_after,))
-        metrics["steps_to_90"] = float(steps_to_criterion(steps, recall))
-        answers = [
-            {
-                "cue": cue,
-                "truth": answer,
-                "before": before,
-                "day": by_day,
-                "night": by_night,
-                "correct": bool(exact_recall([answer], [by_night])[0]),
-            }
-            for (cue, answer), before, by_day, by_night in zip(
-                self.pairs, said_before, said_day, said_night, strict=True
-            )
-        ]
+        learnt = self.curve or [(0, metrics["new_recall"])]
+        steps, recall = zip(*learnt, strict=True)
+        metrics["steps_to_90"] = steps_to_criterion(steps, recall)
         return ArmResult(
             self.arm,
             self.seed,
             {key: float(value) for key, value in metrics.items()},
             self.curve,
-            answers,
+            self._answers(said_before, said_day, said_night),
             bursts,
             cycles,
             overlaps,
-            potentiated,
-            gauge.n_synapses,
+            [gauge.potentiated for gauge in gauges],
+            gauges[1].n_synapses,
         )
+
+    def _exam(self, when: Literal["before", "after"]) -> tuple[dict[str, float], list[str]]:
+        """Ask the cortex alone for what is new, for the base and for running text."""
+        cortex = self.brain.cortex
+        recall, said = cloze(cortex, self.pairs)
+        numbers = {
+            "new_recall" if when == "after" else "new_recall_before": recall,
+            f"base_{when}": cloze(cortex, [fact.cloze() for fact in shipped_facts()])[0],
+            f"perplexity_{when}": heldout_perplexity(cortex),
+        }
+        return numbers, said
+
+    def _day(self) -> tuple[dict[str, float], list[str]]:
+        """Live through the day, and ask the hippocampus for it."""
+        with suppress(CapacityError):  # What fitted is stored, and the ledger says how much.
+            self.brain.day(self.day_text)
+        day = self.brain.ledger[-1]
+        said = [self.brain.cortex.decode(self._remember(cue)).strip() for cue, _ in self.pairs]
+        numbers = {
+            "new_recall_day": float(np.mean(exact_recall([true for _, true in self.pairs], said))),
+            "n_read": day["n_read"],
+            "n_stored": day["n_stored"],
+            "fast_bytes": len(pack_hdf5(self.brain.hippocampus.state, {})),
+            "raw_bytes": sum(len(s.text.encode()) + 1 for s in self.day_text),
+        }
+        return numbers, said
+
+    def _answers(self, *said: list[str]) -> list[dict[str, Any]]:
+        """Lay beside each cue what was said before, after the day and after the night."""
+        return [
+            {
+                "cue": cue,
+                "truth": truth,
+                "before": before,
+                "day": by_day,
+                "night": by_night,
+                "correct": bool(exact_recall([truth], [by_night])[0]),
+            }
+            for (cue, truth), before, by_day, by_night in zip(self.pairs, *said, strict=True)
+        ]
 
     def _with_known(self, sentences: list[Sentence]) -> list[Sentence]:
         rng = self.brain.streams.generator("known")

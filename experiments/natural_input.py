@@ -69,6 +69,11 @@ class Config:
         Each draws other patterns and other wiring.
     workers : int
         Processes at a time; 0 for one a processor.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown source or arm, or loads that do not ascend.
     """
 
     source: str = "digits"

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from circuits.place_cells import PlaceCells, TrackConfig
+from circuits.spiking_activity import Activity, Explosion
 from circuits.spiking_ca3 import (
     BASKET,
     PYRAMIDAL,
@@ -18,7 +19,6 @@ from circuits.spiking_ca3 import (
     SpikingCA3Config,
     without_adaptation,
 )
-from circuits.spiking_network import Activity, Explosion
 from experiments.comparison import Measured, check_names, compare, key, record
 from neurosim.connectivity import Stored
 from neurosim.errors import ConfigError
@@ -91,6 +91,11 @@ class Config:
         Weight of a mossy fibre in that arm.
     workers : int
         Processes at a time; 0 for one a processor.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown arm, or less than a second on the track or asleep.
 
     References
     ----------

@@ -69,6 +69,11 @@ class Config:
         Share of the granule cells replaced each episode, in the arms with young cells.
     workers : int
         Processes at a time; 0 for one a processor.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown arm, too short a burn-in, or an overlap outside of 0..1.
     """
 
     n_input: int = 10_000

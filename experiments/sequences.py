@@ -68,6 +68,12 @@ class Config:
     seeds : tuple of int
     workers : int
         Processes at a time; 0 for one a processor.
+
+    Raises
+    ------
+    ConfigError
+        For counts below their least, loads that do not ascend, no seed, or a time that is not
+        positive.
     """
 
     n_units: int = 4096

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from circuits.sleep_rhythm import SlowOscillation, within
+from circuits.spiking_activity import Activity
 from circuits.spiking_ca3 import PYRAMIDAL, SpikingCA3
 from circuits.spiking_hippocampus import SpikingHippocampus, SpikingHippocampusConfig
-from circuits.spiking_network import Activity
 from experiments.comparison import Measured, check_names, compare, key, record
 from experiments.ripple_disruption import after_the_day
 from neurosim.errors import ConfigError

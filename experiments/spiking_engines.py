@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from circuits.place_cells import PlaceCells
+from circuits.spiking_activity import Activity, Watch
 from circuits.spiking_brian2 import TARGETS, Brian2Engine, Target
 from circuits.spiking_ca3 import BASKET, PYRAMIDAL, SpikingCA3
-from circuits.spiking_network import Activity, Watch
 from experiments import ripples_and_replay as track
 from experiments.comparison import Measured, check_names, record
 from neurosim.errors import ConfigError

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from circuits.place_cells import PlaceCells, TrackConfig
 from circuits.sleep_rhythm import SlowOscillation
+from circuits.spiking_activity import Activity
 from circuits.spiking_ca3 import BASKET, PYRAMIDAL, SpikingCA3, SpikingCA3Config
-from circuits.spiking_network import Activity
 from experiments.ripples_and_replay import LONG, POSITIONS, SIGNIFICANT, learn
 from experiments.ripples_and_replay import Config as LearningConfig
 from neurosim.connectivity import Stored

@@ -56,6 +56,11 @@ class Config:
     seeds : tuple of int
     workers : int
         Processes at a time; 0 for one a processor.
+
+    Raises
+    ------
+    ConfigError
+        For a growth of 1 or less, or fewer than two fractions to compare.
     """
 
     activations: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.5)

@@ -71,6 +71,13 @@ class SparseCode:
         drive : (n_units,) float
         k : int
             From 1 to n_units.
+
+        Raises
+        ------
+        ConfigError
+            For no winner, or more than there are cells.
+        NumericalError
+            For a drive that is not a number.
         """
         if not 0 < k <= len(drive):
             raise ConfigError(
@@ -89,7 +96,13 @@ class SparseCode:
 
     @classmethod
     def random(cls, n_units: int, k: int, rng: np.random.Generator) -> "SparseCode":
-        """Draw `k` cells with equal chance."""
+        """Draw `k` cells with equal chance.
+
+        Raises
+        ------
+        ConfigError
+            For more active cells than there are.
+        """
         if not 0 <= k <= n_units:
             raise ConfigError(
                 f"SparseCode.random.k: expected 0..{n_units}, got {k}; choose fewer cells"

@@ -260,6 +260,12 @@ class Nearby(Generated):
         Number of zones (a square number with `sheet`).
     sheet : bool
         Zones lie on a torus of equal sides instead of a ring.
+
+    Raises
+    ------
+    ConfigError
+        For a number of zones that the populations or the sheet do not have, or a reach that is not
+        positive.
     """
 
     def __init__(

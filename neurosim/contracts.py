@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from neurosim.rule import Event, Rule
 
-__all__ = ["Completion", "Cortex", "Event", "Gauge", "Hippocampus", "Replay", "Rule", "State"]
+__all__ = [
+    "Completion", "Cortex", "Event", "Gauge", "Hippocampus", "Replay", "Rule", "State",
+    "drift_since_dusk",
+]  # fmt: skip
 
 State = Mapping[str, NDArray[Any]]
 
@@ -101,9 +104,6 @@ class Cortex(Protocol):
     def dusk(self) -> AbstractContextManager[None]:
         """Look at the cortex without what this night has written."""
 
-    def drift(self, dreams: Sequence[Sequence[int]]) -> float:
-        """Return the factor by which the perplexity of `dreams` has risen since dusk."""
-
     def merge(self) -> None:
         """Make what has grown part of the cortex."""
 
@@ -113,6 +113,23 @@ class Cortex(Protocol):
     @property
     def state(self) -> State:
         """Return the named arrays that make up the memory."""
+
+
+def drift_since_dusk(cortex: Cortex, dreams: Sequence[Sequence[int]]) -> float:
+    """Return the factor by which the perplexity of `dreams` has risen since dusk.
+
+    Parameters
+    ----------
+    cortex : Cortex
+    dreams : sequence of sequence of int
+        Such as it made up itself; 1 is returned where there is none.
+    """
+    if not len(dreams):
+        return 1.0
+    now = np.concatenate(cortex.surprise(dreams)).mean()
+    with cortex.dusk():
+        before = np.concatenate(cortex.surprise(dreams)).mean()
+    return float(np.exp(now - before))
 
 
 @dataclass(frozen=True)

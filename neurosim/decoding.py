@@ -31,6 +31,11 @@ def spike_counts(
     -------
     (n_bins, n_active) float64, (n_active,) int64
         Counts, and which cells they are of: those that fire at all.
+
+    Raises
+    ------
+    ConfigError
+        For a bin that is not positive, or longer than the event.
     """
     if not 0 < bin_width <= event.length * (1 + 1e-9):
         raise ConfigError.expected(
@@ -99,6 +104,11 @@ def decode(
     -------
     (n_bins, n_positions) float64
         See `posterior`.
+
+    Raises
+    ------
+    ConfigError
+        For tuning curves of other cells than the spikes.
     """
     fields = np.asarray(tuning, dtype=np.float64)
     if fields.ndim != 2 or fields.shape[0] != spikes.n_units:

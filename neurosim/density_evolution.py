@@ -64,6 +64,11 @@ def recall_step(
     prior : float
         Drive that a cell gets for being active already.
 
+    Raises
+    ------
+    ConfigError
+        For fewer than two worths of a count, or one that is not finite.
+
     References
     ----------
     Ours; Feller (1968) An introduction to probability theory, vol. 1, sec. XII.2 (compound

@@ -31,6 +31,11 @@ def dead_leaves(
     (size, size) float64
         Luminance, 0..1.
 
+    Raises
+    ------
+    ConfigError
+        For an image of less than 8 pixels, or a smallest leaf that is not below the largest.
+
     References
     ----------
     Lee, Mumford & Huang (2001), Int. J. Comput. Vision 41, 35-59.

@@ -72,6 +72,11 @@ def winners_overlap(
     n_steps : int
         Attractor steps.
 
+    Raises
+    ------
+    ConfigError
+        For a sparsity outside of 0..1, or a load or fan-in that is not positive.
+
     References
     ----------
     Tsodyks (1988) Europhys. Lett. 7:203 (diluted nets of low activity); with the threshold set by

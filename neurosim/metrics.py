@@ -44,6 +44,11 @@ def mean_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     level : float
         Confidence, between 0 and 1.
 
+    Raises
+    ------
+    ConfigError
+        For no value, one that is not finite, or a level outside of 0..1.
+
     References
     ----------
     Student (1908), Biometrika 6, 1-25.
@@ -101,6 +106,11 @@ def perplexity(total_nll: float, n_tokens: int) -> float:
         Sum of the negative log likelihoods of the tokens.
     n_tokens : int
         Number of tokens; 1 or more.
+
+    Raises
+    ------
+    ConfigError
+        For no token.
     """
     if n_tokens < 1:
         raise ConfigError.expected("perplexity", "n_tokens", "1 or more", n_tokens, "give a text")

@@ -30,6 +30,11 @@ class DetectorConfig:
     dead_time : float [s]
         After a detection there is none for so long.
 
+    Raises
+    ------
+    ConfigError
+        For a band out of order, or an order, width or threshold that is not positive.
+
     References
     ----------
     Girardeau et al. (2009) Nat. Neurosci. 12:1222 and Ego-Stengel & Wilson (2010) Hippocampus 20:1

@@ -32,6 +32,12 @@ class Phase:
     plastic : frozenset of str
         Names of the projections and stores that may change.
 
+    Raises
+    ------
+    ConfigError
+        For an unknown name, a duration that is not positive, a level outside of 0..1, or a word in
+        the place of a set of names.
+
     References
     ----------
     .. [1] Hasselmo (1999), Trends Cogn. Sci. 3, 351-359.

@@ -10,17 +10,14 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurosim import kernels
-from neurosim.connectivity import Connectivity, Stored
+from neurosim.connectivity import Connectivity
 from neurosim.errors import ConfigError, NumericalError
 from neurosim.ledger import Ledger
 from neurosim.rule import Rule, arguments
 from neurosim.synapse_loops import Manner, loops_of
+from neurosim.visits import Visits
 
 FloatArray = NDArray[np.float64]
-
-_BLOCK = 1 << 14
-_NO_TARGETS = np.zeros((1, 1), dtype=np.uint32)
 
 
 class PlasticProjection:
@@ -83,7 +80,7 @@ class PlasticProjection:
             raise ConfigError.expected(
                 self, "dtype", "float64 or float32", dtype, "use one of them"
             )
-        self._wiring = _Wiring(connectivity)
+        self._visits = Visits(connectivity)
         self.weights = self._initial(weights, np.dtype(dtype))
         self.ledger = Ledger()
         self._loops = loops_of(type(rule), manner)  # type: ignore[arg-type]
@@ -114,13 +111,13 @@ class PlasticProjection:
         """
         x = self._signal("pre", pre, self.n_pre)
         total = np.zeros(self.n_post) if out is None else out
-        if self._wiring.full and self.weights.dtype == np.float64:
+        if self._visits.full and self.weights.dtype == np.float64:
             np.dot(x, self.weights, out=total)
             n = self.n_pre
         else:
             total[:] = 0.0
             n = _nonzero(x, self._active)
-            for cells, rows, targets in self._wiring.rows(self._active[:n]):
+            for cells, rows, targets in self._visits.rows(self._active[:n]):
                 _push(cells, rows, targets, x, self.weights, total)
         events = n * self.weights.shape[1]
         self.ledger.add(events, 0, events, events * (self.weights.itemsize + 8))
@@ -189,7 +186,7 @@ class PlasticProjection:
     @property
     def held_bytes(self) -> int:
         """What all synapses take: weights, own traces, targets and, once needed, sources [B]."""
-        return self.weights.nbytes + self._own.nbytes + self._wiring.held_bytes
+        return self.weights.nbytes + self._own.nbytes + self._visits.held_bytes
 
     @property
     def state(self) -> Mapping[str, NDArray[Any]]:
@@ -234,24 +231,20 @@ class PlasticProjection:
         return visited
 
     def _along_rows(self, cells: NDArray[np.int64], seen: tuple[Any, ...]) -> int:
-        loop = self._loops.full if self._wiring.full else self._loops.listed
+        loop = self._loops.full if self._visits.full else self._loops.listed
         changed, fan_out = 0, self.weights.shape[1]
-        for some, rows, targets in self._wiring.rows(cells):
+        for some, rows, targets in self._visits.rows(cells):
             changed += self._run(loop, (some, rows, targets), seen)[0]
         visited = cells.size * fan_out
-        loads = self._loops.post_loads * 8 + (
-            0 if self._wiring.full else targets_size(self._wiring)
-        )
-        self._enter(visited, changed, loads)
+        self._enter(visited, changed, self._visits.target_bytes + 8 * self._loops.post_loads)
         return visited
 
     def _along_columns(self, cells: NDArray[np.int64], skip: bool, seen: tuple[Any, ...]) -> int:
         changed = visited = 0
-        for place in self._wiring.columns(cells):
+        for place in self._visits.columns(cells):
             counts = self._run(self._loops.columns, (*place, skip), seen)
             changed, visited = changed + counts[0], visited + counts[2]
-        sources = sources_size(self._wiring)
-        self._enter(visited, changed, sources + 8 * self._loops.pre_loads)
+        self._enter(visited, changed, self._visits.source_bytes + 8 * self._loops.pre_loads)
         return visited
 
     def _run(self, loop: Any, place: tuple[Any, ...], seen: tuple[Any, ...]) -> tuple[int, ...]:
@@ -338,77 +331,6 @@ class PlasticProjection:
         return float(dt)
 
 
-class _Wiring:
-    """Hands out the targets and sources of active cells in the form the loops want."""
-
-    def __init__(self, connectivity: Connectivity) -> None:
-        self.connectivity = connectivity
-        self.fan_out = connectivity.fan_out
-        self.full = connectivity.fan_out == connectivity.n_post
-        self.stored = isinstance(connectivity, Stored)
-        self.index = connectivity.index if isinstance(connectivity, Stored) else _NO_TARGETS
-        n_rows = max(1, min(connectivity.n_pre, _BLOCK // self.fan_out))
-        generated = not (self.full or self.stored)
-        self._targets = np.zeros((n_rows if generated else 1, self.fan_out), dtype=np.uint32)
-        self._rows = np.arange(n_rows, dtype=np.int64)
-        self._by_post: tuple[Any, ...] | None = None
-        n_pre = connectivity.n_pre if self.full else 0
-        self._all_pre = np.arange(n_pre, dtype=np.int64)
-        self._one, self._ends = np.zeros(1, dtype=np.int64), np.array([0, n_pre])
-
-    @property
-    def held_bytes(self) -> int:
-        """Bytes of both orders as far as they are stored."""
-        return self.index.nbytes * self.stored + sum(each.nbytes for each in self._by_post or ())
-
-    def rows(self, cells: NDArray[np.int64]) -> Any:
-        """Yield presynaptic cells, their rows in a table of targets, and that table."""
-        if self.full:
-            yield cells, cells, _NO_TARGETS
-        elif self.stored:
-            yield cells, cells, self.index
-        else:
-            size = self._rows.size
-            for start in range(0, cells.size, size):
-                some = cells[start : start + size]
-                _generate(self.connectivity.wires, some, self._targets)
-                yield some, self._rows[: some.size], self._targets
-
-    def columns(self, cells: NDArray[np.int64]) -> Any:
-        """Yield postsynaptic cells, their rows, where these start, sources, and a row's slot.
-
-        A cell lies in one stratum, so that all sources of a zone reach it by the same slot: of a
-        stored synapse only the source is kept in the second order.
-        """
-        if self.full:
-            for cell in cells:
-                one = np.array([cell])
-                yield one, self._one, self._ends, self._all_pre, one
-        elif self.stored:
-            if self._by_post is None:
-                slots = self.connectivity.slots(np.arange(self.connectivity.n_post))[0]
-                self._by_post = (*_transposed(self.index, self.connectivity.n_post), slots)
-            yield (cells, cells, *self._by_post)
-        else:
-            for cell in cells:
-                pre, slot = self.connectivity.sources(cell)
-                if pre.size:
-                    firsts = np.concatenate([[0], np.flatnonzero(np.diff(slot)) + 1])
-                    rows = np.arange(firsts.size)
-                    starts = np.append(firsts, pre.size)
-                    yield np.full(rows.size, cell), rows, starts, pre, slot[firsts]
-
-
-def targets_size(wiring: _Wiring) -> int:
-    """Return the bytes of one index of a target."""
-    return int(wiring.index.itemsize if wiring.stored else 4)
-
-
-def sources_size(wiring: _Wiring) -> int:
-    """Return the bytes of one index of a source."""
-    return 2 if wiring.stored and wiring.connectivity.n_pre <= 1 << 16 else 8
-
-
 def _checked_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
     low, high = (float(each) for each in bounds)
     if not low < high:  # NaN is not below anything.
@@ -416,36 +338,6 @@ def _checked_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
             "PlasticProjection", "bounds", "low < high", bounds, "give them in this order"
         )
     return low, high
-
-
-def _transposed(index: NDArray[Any], n_post: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Return starts and sources of the synapses by postsynaptic cell, sources ascending."""
-    starts = np.zeros(n_post + 1, dtype=np.int64)
-    kind = np.uint16 if len(index) <= 1 << 16 else np.int32
-    sources = np.empty(index.size, dtype=kind)
-    _transpose(index, starts, sources)
-    return starts, sources
-
-
-@numba.njit(cache=True)
-def _transpose(index, starts, sources):
-    for i in range(index.shape[0]):
-        for k in range(index.shape[1]):
-            starts[np.int64(index[i, k]) + 1] += 1
-    for n in range(1, starts.size):
-        starts[n] += starts[n - 1]
-    free = starts.copy()
-    for i in range(index.shape[0]):
-        for k in range(index.shape[1]):
-            j = np.int64(index[i, k])
-            sources[free[j]] = i
-            free[j] += 1
-
-
-@numba.njit  # Not cached: it calls a kernel of another file.
-def _generate(wires, cells, out):
-    for n in range(cells.size):
-        kernels.targets(wires, cells[n], out[n])
 
 
 @numba.njit(cache=True)

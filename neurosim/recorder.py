@@ -161,6 +161,11 @@ class Recorder:
             What each axis counts, ``"time"`` first.
         allow_nan : bool
             Whether samples may be NaN or infinite.
+
+        Raises
+        ------
+        ConfigError
+            For dimensions that do not begin with time, or a name that is taken.
         """
         if isinstance(dims, str) or tuple(dims)[:1] != ("time",):
             raise ConfigError.expected(self, "dims", "names with 'time' first", dims, "reorder it")
@@ -206,6 +211,11 @@ class Recorder:
             SI unit; empty if there is none.
         dims : sequence of str, optional
             What each axis counts.
+
+        Raises
+        ------
+        ConfigError
+            For another number of names than axes, or a name that is taken.
         """
         values = _numbers(name, array)
         names = tuple(f"axis_{k}" for k in range(values.ndim)) if dims is None else tuple(dims)

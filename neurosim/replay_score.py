@@ -104,6 +104,11 @@ def score_replay(
     Trajectory or None
         None if no cell with a field fires, or the event is shorter than three bins.
 
+    Raises
+    ------
+    ConfigError
+        For positions that are not those of the tuning curves, or not equally spaced.
+
     References
     ----------
     Davidson, Kloosterman & Wilson (2009) Neuron 63:497 (score and speed by a line of finite width);

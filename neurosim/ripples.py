@@ -80,6 +80,11 @@ def ripple_spectrum(
     Spectrum or None
         None without an event, or if the signal is constant in them.
 
+    Raises
+    ------
+    ConfigError
+        For a signal sampled too rarely to hold the background band.
+
     References
     ----------
     Percival & Walden (1993) Spectral Analysis for Physical Applications, chapter 6 (distribution

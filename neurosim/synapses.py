@@ -207,6 +207,11 @@ class CountSynapses:
         Returns
         -------
         (n_post,) float64
+
+        Raises
+        ------
+        ConfigError
+            For a table with too few rows for the classes, or levels for the counts.
         """
         most = int(pre_class.max(initial=0)) + int(post_class.max(initial=0))
         if table.shape[1] <= self.largest or len(table) <= most or pre_class.min(initial=0) < 0:

@@ -55,7 +55,7 @@ ON_HIPPOCAMPUS = "tests/circuits/test_hippocampus.py"
 ON_JOBS = "tests/ground/test_jobs.py"
 ON_NIGHT = "tests/circuits/test_night.py"
 ON_CORTEX = "tests/circuits/test_language_cortex.py"
-ON_BRAIN = "tests/circuits/test_brain.py"
+ON_BRAIN = "tests/circuits/brain"
 DIRECT, TARGETS, EQUILIBRIUM, FORWARD, SOFTHEBB = (
     "rules/direct_feedback_alignment.py",
     "rules/difference_target_propagation.py",

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from circuits.place_cells import PlaceCells, TrackConfig
+from circuits.spiking_activity import Watch, bernoulli_spikes
 from circuits.spiking_brian2 import Brian2Engine
 from circuits.spiking_ca3 import BASKET, PYRAMIDAL, SpikingCA3, SpikingCA3Config
-from circuits.spiking_network import Pathway, SpikingNetwork, Watch, bernoulli_spikes
+from circuits.spiking_network import Pathway, SpikingNetwork
 from circuits.spiking_numba import NumbaEngine
 from experiments import spiking_peers
 from experiments.benchmarks import machine

@@ -34,6 +34,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
     local = ["y" if a.local else "n" for a in found.values()]
     print(f"{'local':{width}}  {' '.join(local)}")
     print("x used as declared   . not used   ! used without saying so   ? declared and not used")
+    print("local: y where a synapse uses nothing but its two cells, itself and what is broadcast")
     cheats = [name for name, each in found.items() if not each.honest]
     print(
         f"{len(found)} audited, {len(cheats)} dishonest{': ' if cheats else ''}{', '.join(cheats)}"

@@ -8,10 +8,16 @@ from typing import Any
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "name", metavar="BENCHMARK", help="such as hippocampus; neurosim list benchmarks names all"
+        "name",
+        metavar="BENCHMARK",
+        help="such as hippocampus; neurosim list benchmarks names all",
     )
     parser.add_argument(
-        "settings", nargs="*", metavar="FIELD=VALUE", help="such as sizes=1000,33000 threads=2"
+        "settings",
+        nargs="*",
+        default=(),
+        metavar="FIELD=VALUE",
+        help="such as sizes=1000,33000 threads=2",
     )
     parser.add_argument("--seed", type=int, default=None, metavar="N", help="the same as seed=N")
     parser.add_argument(

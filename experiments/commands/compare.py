@@ -9,7 +9,11 @@ from typing import Any
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "settings", nargs="*", metavar="TASK.FIELD=VALUE", help="such as digits.passes=2"
+        "settings",
+        nargs="*",
+        default=(),
+        metavar="TASK.FIELD=VALUE",
+        help="such as digits.passes=2",
     )
     parser.add_argument(
         "--learners", default="all", metavar="NAMES", help="apart by commas; default: all"

@@ -29,8 +29,9 @@ def run(arguments: Namespace) -> dict[str, Any]:
         if kind == "experiments":
             mine = {name: module for name, module in mine.items() if hasattr(module, "expected")}
         print(f"{kind}:")
+        width = max(map(len, mine), default=0)
         for name, module in mine.items():
-            print(f"  {name:22} {_first_line(module.__doc__)}")
+            print(f"  {name:{width}}  {_first_line(module.__doc__)}")
         found[kind] = list(mine)
     return found
 

@@ -15,14 +15,16 @@ def add_arguments(parser: ArgumentParser) -> None:
         "name", metavar="EXPERIMENT", help="such as ten_days; neurosim list experiments names all"
     )
     parser.add_argument(
-        "settings", nargs="*", metavar="FIELD=VALUE", help="such as days=3 night.cycles=4"
+        "settings",
+        nargs="*",
+        default=(),
+        metavar="FIELD=VALUE",
+        help="such as days=3 night.cycles=4",
     )
     parser.add_argument(
         "--out", type=Path, default=None, metavar="DIR", help="default: out/EXPERIMENT"
     )
-    parser.add_argument(
-        "--seed", type=int, default=None, metavar="N", help="the same as seed=N, or seeds=N"
-    )
+    parser.add_argument("--seed", type=int, default=None, metavar="N", help="the same as seed=N")
     parser.add_argument(
         "--slow",
         action="store_true",

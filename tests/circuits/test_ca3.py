@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from circuits import inhibition, readouts
+from circuits import readouts
 from circuits.ca3 import CA3, CA3Config
-from neurosim.codes import SparseCode
+from neurosim.codes import SparseCode, corrupted
 from neurosim.errors import CapacityError, ConfigError, CorruptFileError, NumericalError
 
 SMALL = CA3Config(n_units=600, fan_in=200, sparsity=0.05)
@@ -16,13 +16,6 @@ SMALL = CA3Config(n_units=600, fan_in=200, sparsity=0.05)
 def patterns(config, n, seed=0):
     rng = np.random.default_rng(seed)
     return [SparseCode.random(config.n_units, config.k, rng) for _ in range(n)]
-
-
-def corrupted(code, right, wrong, rng):
-    """Return a cue with some of a pattern's cells and some that are none of it."""
-    others = np.setdiff1d(np.arange(code.n_units), code.active)
-    cells = [rng.choice(code.active, right, False), rng.choice(others, wrong, False)]
-    return SparseCode.of(np.concatenate(cells), code.n_units)
 
 
 def trained(config=SMALL, n=15, seed=0):
@@ -34,8 +27,7 @@ def trained(config=SMALL, n=15, seed=0):
 
 
 def mean_recall(network, codes, rng, right=0.5, wrong=0.0):
-    k = network.config.k
-    cues = [corrupted(code, int(right * k), int(wrong * k), rng) for code in codes]
+    cues = [corrupted(code, right, wrong, rng) for code in codes]
     return np.mean([network.recall(q).code.overlap(c) for q, c in zip(cues, codes, strict=True)])
 
 
@@ -82,98 +74,6 @@ def test_the_drive_is_the_sum_of_what_the_counts_are_worth():
     expected = worth[:, state.active].sum(axis=1)
     # Loads are told apart in steps of 2 %, two of which multiply, over some ten synapses a cell.
     np.testing.assert_allclose(network.drive(state, trust), expected, atol=10 * 0.03)
-
-
-def test_expected_counts_of_the_classes_are_the_product_of_the_loads():
-    use = np.array([0.0, 1.0, 3.0, 40.0, 700.0])
-    steps, first = readouts.classes(use)
-    table = readouts.expected_counts(2 * first, 2 * steps.max() + 1, 50)
-    exact = np.outer(np.maximum(use, 0.5), np.maximum(use, 0.5)) / 50
-    # Half a step of each of two loads: 2^(1/32) at most.
-    np.testing.assert_allclose(table[steps[:, None] + steps], exact, rtol=0.0221)
-
-
-@pytest.mark.parametrize(("inputs", "count"), [(26.0, 1.7), (80.0, 4.0), (240.0, 11.4)])
-def test_telling_loads_apart_in_steps_adds_little_to_the_noise_of_the_drive(inputs, count):
-    rng = np.random.default_rng(8)
-    use = rng.binomial(28_000, 0.02, 4000).astype(float)
-    n_stored = use.mean() ** 2 / count  # So that chance counts `count` in a synapse.
-    ones = np.array([use.mean()])
-    _, post, expected = readouts.classify(ones, use, n_stored, inputs)
-    # All active synapses of a cell are off by the same: what it adds to the covariance drive.
-    common = inputs * (expected[post] - ones * use / n_stored)
-    noise = np.sqrt(inputs * count)
-    assert common.std() < readouts.COARSENESS * noise
-    assert len(expected) < 1000  # Rows of a table that stays in the cache.
-
-
-def test_few_counts_need_no_finer_steps_and_more_counts_do():
-    assert readouts.steps_an_octave(0.0) == readouts.STEPS_AN_OCTAVE
-    assert readouts.steps_an_octave(26.0 * 1.7) == readouts.STEPS_AN_OCTAVE
-    assert readouts.steps_an_octave(240.0 * 11.4) == 4 * readouts.STEPS_AN_OCTAVE
-
-
-def test_the_bayesian_worth_is_the_ratio_of_poisson_chances():
-    from scipy.stats import poisson
-
-    load = np.array([0.02, 0.9, 6.0, 14.0])
-    most, trust = 15, 0.7
-    got = readouts.table("bayesian", load, most, trust)
-    counts = np.arange(most)
-    for row, mean in zip(got, load, strict=True):
-        member = np.append(poisson.pmf(counts - 1, mean), poisson.sf(most - 2, mean))
-        other = np.append(poisson.pmf(counts, mean), poisson.sf(most - 1, mean))
-        np.testing.assert_allclose(
-            row, np.log(1 - trust + trust * member / other), rtol=1e-9, atol=1e-14
-        )
-
-
-def test_the_bayesian_worth_of_a_count_that_never_was_stays_finite():
-    worth = readouts.table("bayesian", np.array([1e-6, 0.5, 500.0]), 255, 1.0)
-    assert np.isfinite(worth).all() and worth[0, 255] > worth[1, 255] > worth[2, 255]
-
-
-def test_feedback_inhibition_finds_the_set_point_by_the_number_of_spikes_alone():
-    rng = np.random.default_rng(4)
-    for scale in (1e-3, 1.0, 1e5):
-        drive = scale * (rng.standard_normal(5000) + 7.0)
-        code = inhibition.feedback(drive, 100)
-        assert abs(len(code) - 100) <= 2
-        strongest = inhibition.exact(drive, len(code))
-        assert code == strongest
-
-
-def test_feedback_inhibition_keeps_a_pattern_that_stands_out_whatever_the_set_point():
-    drive = np.random.default_rng(5).standard_normal(3000)
-    drive[:60] += 50.0
-    assert inhibition.feedback(drive, 60) == SparseCode.of(range(60), 3000)
-
-
-def unhurried(drive, k):
-    """Return what feedback inhibition finds in all its rounds, written without its short cut."""
-    theta = drive.mean() + 2.0 * drive.std()
-    gain, last, seen = 0.5, 0, []
-    for _ in range(inhibition.MOST_ROUNDS):
-        n = np.count_nonzero(drive > theta)
-        miss = np.log(max(n, 0.5) / k)
-        seen += [(abs(miss), theta)] if n else []
-        if abs(miss) <= np.log1p(inhibition.TOLERANCE):
-            break
-        gain *= 0.5 if last * miss < 0 else 1.0
-        last = 1 if miss > 0 else -1
-        theta += gain * drive.std() * miss
-    return SparseCode.from_dense(drive > min(seen)[1])
-
-
-def test_equal_drives_end_the_search_for_a_threshold_early_and_change_nothing():
-    rng = np.random.default_rng(6)
-    steps = []
-    for _ in range(300):
-        drive = rng.poisson(rng.uniform(0.1, 4.0), 500) / 3.0
-        code = inhibition.feedback(drive, 20)
-        assert code == unhurried(drive, 20)
-        steps.append(abs(np.log(len(code) / 20)) > np.log1p(inhibition.TOLERANCE))
-    assert np.mean(steps) > 0.5  # Most could not reach the set point.
 
 
 def test_cells_are_sorted_by_load_anew_whenever_loads_change():
@@ -267,8 +167,8 @@ def test_a_sequence_replays_in_order_and_in_reverse_and_ends():
     codes = patterns(SMALL, 12)
     network.store_sequence(codes)
     rng = np.random.default_rng(12)
-    first = corrupted(codes[0], SMALL.k // 2, 0, rng)
-    last = corrupted(codes[-1], SMALL.k // 2, 0, rng)
+    first = corrupted(codes[0], 0.5, 0.0, rng)
+    last = corrupted(codes[-1], 0.5, 0.0, rng)
     assert order(network.replay_sequence(first), codes) == list(range(12))
     assert order(network.replay_sequence(last, reverse=True), codes) == list(range(12))[::-1]
 
@@ -472,17 +372,6 @@ def test_the_gauge_rises_with_every_pattern_and_says_when_it_is_full():
     assert gauge.mean_count == pytest.approx(network.auto.counts().mean(), rel=0.05)
     share = np.mean(network.auto.counts() > 0)
     assert gauge.potentiated == pytest.approx(share, rel=0.05)
-
-
-def test_chances_of_counts_have_the_mean_and_variance_of_hypergeometric_loads():
-    expected, sparsity = np.array([0.4, 0.8, 5.0]), 0.02
-    chances = readouts.chances(expected, 255, sparsity)
-    each = np.diff(chances, axis=1, prepend=0.0)
-    mean = each @ np.arange(256)
-    # The trials of the binomial are no whole number: 3 % at the smallest load.
-    np.testing.assert_allclose(mean, expected, rtol=0.03)
-    variance = each @ np.arange(256) ** 2 - mean**2
-    np.testing.assert_allclose(variance, expected * 0.98**3, rtol=0.05)
 
 
 @pytest.mark.compiled

@@ -121,12 +121,14 @@ def test_with_its_prior_a_corrupted_cue_recalls_where_covariance_fails():
 
 
 @pytest.mark.parametrize("readout", ["covariance", "bayesian"])
-@pytest.mark.parametrize("bits", [1, 4, 8])
-def test_a_rehearsal_drives_the_cells_as_if_the_pattern_had_been_stored(readout, bits, small):
+@pytest.mark.parametrize(("bits", "n_stored"), [(1, 200), (4, 200), (8, 200), (8, 2000)])
+def test_a_rehearsal_drives_the_cells_as_if_the_pattern_had_been_stored(
+    readout, bits, n_stored, small
+):
     rng = np.random.default_rng(6)
     config = CA3Config(n_units=300, fan_in=150, sparsity=0.1, bits=bits, readout=readout)
     net = CA3(config, rng)
-    for _ in range(20 if small else 200):
+    for _ in range(20 if small else n_stored):  # Of 2,000, loads are told apart more finely.
         net.store(SparseCode.random(300, 30, rng))
     code = SparseCode.random(300, 30, rng)
     before = {name: array.copy() for name, array in net.auto.state.items()}

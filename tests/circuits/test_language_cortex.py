@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional
 
 from circuits.language_cortex import LanguageCortex
+from neurosim.contracts import drift_since_dusk
 from neurosim.errors import ConfigError, NumericalError
 
 TEXTS = [
@@ -280,8 +281,8 @@ def test_drift_is_the_ratio_of_perplexities(taught, lessons):
     now = loss(taught, lessons)
     with taught.dusk():
         before = loss(taught, lessons)
-    assert taught.drift(lessons) == pytest.approx(np.exp(now - before), rel=1e-4)
-    assert taught.drift(lessons) < 1  # It knows them better than at dusk.
+    assert drift_since_dusk(taught, lessons) == pytest.approx(np.exp(now - before), rel=1e-4)
+    assert drift_since_dusk(taught, lessons) < 1  # It knows them better than at dusk.
 
 
 def test_an_interrupted_night_goes_on_bit_for_bit(make_cortex, lessons):

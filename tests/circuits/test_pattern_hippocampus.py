@@ -234,6 +234,16 @@ def test_an_association_scores_by_the_log_odds_of_counts(rng):
     np.testing.assert_allclose(association.rates(), 0.25)
 
 
+def test_ca1_reads_out_a_cell_that_every_pattern_has_and_none_that_no_pattern_has(rng):
+    ca1 = PatternCA1(PatternCA1Config(64, 0.1), 40, 16, rng)
+    for cell in range(1, 9):
+        ca1.write(SparseCode.random(40, 4, rng), SparseCode.of([0, cell], 16))
+    assert ca1.output.rates()[0] == 1.0 and ca1.output.rates()[15] == 0.0
+    with np.errstate(all="raise"):  # Odds stay finite.
+        seen = ca1.decode(ca1.encode(SparseCode.of([0, 3], 16)))
+    assert 0 in seen.active and 15 not in seen.active
+
+
 @pytest.mark.compiled
 def test_ca1_finds_the_way_back_and_feels_the_mismatch(rng, small):
     ca1 = PatternCA1(PatternCA1Config(512, 0.05), 400, N_INPUT, rng)

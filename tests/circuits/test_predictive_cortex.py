@@ -8,6 +8,7 @@ from circuits.image_items import UNKNOWN
 from circuits.predictive_cortex import PredictiveCortex
 from circuits.predictive_cortex_config import PredictiveCortexConfig
 from neurosim import contracts
+from neurosim.contracts import drift_since_dusk
 from neurosim.errors import ConfigError, InputError, NumericalError
 from neurosim.optimisers import Optimiser
 from neurosim.training import batches, cosine
@@ -187,7 +188,7 @@ def test_a_night_can_be_forgotten_or_kept(digits):
     learner.grow(5)
     for _ in range(3):
         learner.learn(lessons, [1.0] * 8, learner.dream(2, 0))
-    assert learner.growing and learner.drift(lessons) < 1
+    assert learner.growing and drift_since_dusk(learner, lessons) < 1
     tonight = learner.state["up/0"].copy()
     assert (tonight != dusk["up/0"]).any()
     with learner.dusk():
@@ -220,7 +221,7 @@ def test_a_restored_cortex_goes_on_bit_for_bit(digits, cut):
     assert other.growing == whole.growing == (cut == "at night")
     seen = []
     for each in (whole, other):
-        drift = each.drift(lessons)
+        drift = drift_since_dusk(each, lessons)
         each.learn(lessons, [1.0] * 8, each.dream(2, 0))  # The views are drawn from its seed.
         seen.append((drift, each.state))
         each.discard()

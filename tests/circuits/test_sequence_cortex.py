@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from circuits.sequence_cortex import SequenceCortex, SequenceCortexConfig
-from neurosim.contracts import Cortex
+from neurosim.contracts import Cortex, drift_since_dusk
 from neurosim.errors import ConfigError, InputError
 
 FORWARD = tuple(range(8))
@@ -56,11 +56,11 @@ def test_what_a_night_writes_is_apart_until_it_is_merged():
     assert cortex.growing
     np.testing.assert_array_equal(cortex.weights, before["weights"])
     dreams = cortex.dream(5, 1)
-    assert cortex.drift(dreams) == 1.0
+    assert drift_since_dusk(cortex, dreams) == 1.0
     for _ in range(200):
         cortex.learn([(0, 4, 1, 5)], [1.0], [])
     assert cortex.recall([(0, 4)])[0].items == (1, 5)
-    assert cortex.drift(dreams) > 1.0
+    assert drift_since_dusk(cortex, dreams) > 1.0
     with cortex.dusk():
         assert cortex.recall([(2, 3)])[0].items == (4, 5, 6, 7)
     discarded = trained()

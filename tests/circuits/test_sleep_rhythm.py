@@ -7,9 +7,9 @@ import pytest
 
 from circuits.closed_loop import Stimulus, added_spikes
 from circuits.sleep_rhythm import Acetylcholine, SlowOscillation, within
+from circuits.spiking_activity import bernoulli_spikes
 from circuits.spiking_brian2 import Brian2Engine
 from circuits.spiking_ca3 import BASKET, PYRAMIDAL, SpikingCA3, SpikingCA3Config
-from circuits.spiking_network import bernoulli_spikes
 from circuits.spiking_numba import NumbaEngine
 from neurosim.errors import ConfigError
 from neurosim.phases import NREM, REM

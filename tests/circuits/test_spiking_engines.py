@@ -14,19 +14,12 @@ import pytest
 
 from circuits import spiking_brian2
 from circuits.closed_loop import ClosedLoop, LoopConfig
+from circuits.spiking_activity import Explosion, Watch, bernoulli_spikes, joined
 from circuits.spiking_brian2 import Brian2Engine
 from circuits.spiking_ca3 import BASKET_CELL, PYRAMIDAL_CELL, SpikingCA3, SpikingCA3Config
 from circuits.spiking_cells import LIF, AdEx, Channel
-from circuits.spiking_kernels import NARROW
-from circuits.spiking_network import (
-    Explosion,
-    Pathway,
-    Population,
-    SpikingNetwork,
-    Watch,
-    bernoulli_spikes,
-    joined,
-)
+from circuits.spiking_kernels import BLOCK, NARROW
+from circuits.spiking_network import Pathway, Population, SpikingNetwork
 from circuits.spiking_numba import NumbaEngine
 from neurosim.connectivity import Stored
 from neurosim.errors import ConfigError
@@ -38,7 +31,8 @@ EXTERNAL = Channel(0.65e-3, 5.4e-3, 0.0)
 INHIBITION = Channel(0.3e-3, 3.3e-3, -70e-3)
 ALONE = """
 from circuits.spiking_cells import LIF, Channel
-from circuits.spiking_network import Population, SpikingNetwork, bernoulli_spikes
+from circuits.spiking_activity import bernoulli_spikes
+from circuits.spiking_network import Population, SpikingNetwork
 from circuits.spiking_numba import NumbaEngine
 import numpy as np
 
@@ -108,6 +102,17 @@ def test_single_cells_keep_to_the_potential_of_brian2_for_a_second(small):
         assert np.ptp(theirs.potentials[name]) > 1e-3
         np.testing.assert_allclose(ours.potentials[name], theirs.potentials[name], atol=1e-9)
     np.testing.assert_allclose(ours.field, theirs.field, rtol=1e-6, atol=1e-18)
+
+
+def test_the_field_is_that_of_every_seventh_cell_of_all_blocks():
+    assert BLOCK % 7  # So that the second block does not begin with one that counts.
+    n = BLOCK + 40
+    network = SpikingNetwork({"a": population(LEAKY, n)})
+    for counts in (True, False):
+        cells = np.array([cell for cell in range(BLOCK, n) if (cell % 7 == 0) == counts])
+        given = {"a": SpikeTrains(np.full(len(cells), 1e-3), cells, n, 0.01)}
+        field = NumbaEngine(network).run(0.01, given, Watch("a", 7, 5e-4)).field
+        assert (field.max() > 1e-12) == field.any() == counts
 
 
 @pytest.mark.global_rng

@@ -12,9 +12,9 @@ from circuits.night_config import NightConfig
 from circuits.place_cells import PlaceCells, TrackConfig
 from circuits.sequence_cortex import SequenceCortex, SequenceCortexConfig
 from circuits.sleep_rhythm import within
+from circuits.spiking_activity import Explosion
 from circuits.spiking_ca3 import PYRAMIDAL, SpikingCA3Config
 from circuits.spiking_hippocampus import SpikingHippocampus, SpikingHippocampusConfig
-from circuits.spiking_network import Explosion
 from circuits.track_maps import TrackMaps, Walk
 from neurosim.contracts import Hippocampus, Replay
 from neurosim.errors import ConfigError, InputError

@@ -16,6 +16,7 @@ from experiments.continual.sleeping import NIGHT, Sleeping
 from experiments.sleeper import CLOCK, Sleeper
 from neurosim import contracts
 from neurosim.continual import Shape, live
+from neurosim.contracts import drift_since_dusk
 from neurosim.errors import ConfigError, InputError
 from neurosim.hdf5 import pack_hdf5, unpack_hdf5
 from neurosim.optimisers import Optimiser
@@ -82,7 +83,7 @@ def test_backpropagation_gives_the_gradients_of_autograd():
 def test_a_cortex_dreams_only_of_what_it_has_been_told_of():
     sleeper = born()
     cortex = sleeper.cortex
-    assert cortex.dream(5, 0) == [] and cortex.drift([]) == 1.0
+    assert cortex.dream(5, 0) == [] and drift_since_dusk(cortex, []) == 1.0
     cortex.study(np.zeros((2, cortex.n_pixels)), np.array([1, 3]))
     assert {dream[-1] for dream in cortex.dream(50, 0)} == {1, 3}
     with pytest.raises(ConfigError, match="at most 256 classes"):

@@ -116,7 +116,7 @@ def test_phases_rise_evenly_within_each_state():
 
 def test_coupling_is_found_where_it_is_and_not_where_it_is_not():
     """By spikes put into states by hand."""
-    from circuits.spiking_network import Activity
+    from circuits.spiking_activity import Activity
     from neurosim.spikes import SpikeTrains
 
     rng = np.random.default_rng(0)

@@ -45,6 +45,16 @@ def test_equal_engines_pass_and_another_one_does_not():
     assert other["significant_tests"] == other["tests"] and other["largest_difference"] > 4
 
 
+def test_how_much_events_explain_of_the_rate_is_the_square_of_their_correlation():
+    result = nights(0.0)
+    busy = result.measured[OURS]["busy"]
+    result.measured[OURS]["pyramidal_rate"] = 2.0 + 3.0 * busy
+    result.measured[BRIAN2]["pyramidal_rate"][:] = 2.0
+    values = result.metrics()
+    assert values["rate_explained_by_events_ours"] == pytest.approx(1.0)
+    assert np.isnan(values["rate_explained_by_events_brian2"])  # Nothing to explain.
+
+
 def test_a_night_without_a_ripple_counts_in_what_it_has():
     result = nights(0.0)
     result.measured[OURS]["speed"][:19] = np.nan

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from neurosim.connectivity import Full, Generated, Nearby, Stored
-from neurosim.plasticity import PlasticProjection, _Wiring
+from neurosim.plasticity import PlasticProjection
 from neurosim.synapse_loops import texts
+from neurosim.visits import Visits
 from rules.oja import Oja
 from rules.pair_stdp import PairSTDP
 from rules.symmetric_stdp import SymmetricSTDP
@@ -83,13 +84,13 @@ def test_the_loops_load_what_the_formula_names_and_nothing_else():
 
 
 def test_dense_results_do_not_depend_on_the_block_of_generated_rows(monkeypatch):
-    from neurosim import plasticity
+    from neurosim import visits
 
     rng = np.random.default_rng(5)
     pre, post = rng.random(40), rng.random(40)
     grown = []
     for block in (1, 1 << 14):
-        monkeypatch.setattr(plasticity, "_BLOCK", block)
+        monkeypatch.setattr(visits, "_BLOCK", block)
         made = PlasticProjection(Generated(40, 40, 7, 1), Oja(), 0.3)
         made.learn(pre, post)
         grown.append(made.weights)
@@ -108,7 +109,7 @@ def test_columns_reach_each_cell_from_its_sources_by_the_slots_of_their_rows(mad
     wiring = made(24)
     cells = np.array([0, 7, 23])
     found = {cell: [] for cell in cells.tolist()}
-    for some, rows, starts, sources, slots in _Wiring(wiring).columns(cells):
+    for some, rows, starts, sources, slots in Visits(wiring).columns(cells):
         for cell, row in zip(some, rows, strict=True):
             each = sources[starts[row] : starts[row + 1]].tolist()
             found[int(cell)] += [(i, int(slots[row])) for i in each]

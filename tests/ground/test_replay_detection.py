@@ -96,6 +96,18 @@ def test_a_ripple_stands_out_from_pink_noise_at_its_frequency():
     assert found.share > ripple_spectrum(noise, sampling, events).share
 
 
+def test_the_background_is_the_power_of_noise_however_few_pieces_there_are():
+    rng = np.random.default_rng(5)
+    events = [Event(0.1, 0.23), Event(1.1, 1.23)]
+    found = [ripple_spectrum(pink(4000, 2000.0, rng), 2000.0, events) for _ in range(200)]
+    assert found[0].n_segments == 2
+    # Where the line is fitted best. The logarithm of two periodograms' mean lies 0.27 too low.
+    here = np.abs(found[0].frequencies - 100.0) < 20.0
+    power = np.log(np.mean([each.power[here] for each in found]))
+    background = np.mean([np.log(each.background[here]) for each in found])
+    assert background == pytest.approx(power, abs=0.1)
+
+
 def test_pink_noise_alone_has_a_significant_peak_as_rarely_as_p_says():
     rng = np.random.default_rng(3)
     events = [Event(k, k + 0.13) for k in np.arange(0.1, 3.5, 0.2)]
@@ -109,11 +121,13 @@ def test_rare_ripples_are_found_by_their_envelope():
     sampling, t = 2000.0, np.arange(10_000) / 2000.0
     noise = pink(10_000, sampling, rng)
     signal = noise.copy()
-    for start in (1.0, 3.2):
+    for start, height in ((1.0, 1.2), (2.2, 0.5), (3.2, 1.2)):
         near = (t > start) & (t < start + 0.08)
-        signal[near] += 1.2 * noise.std() * np.sin(2 * np.pi * 180 * t[near])
+        signal[near] += height * noise.std() * np.sin(2 * np.pi * 180 * t[near])
     found = ripple_events(signal, sampling, threshold=4.0)
     assert [event.middle for event in found] == pytest.approx([1.04, 3.24], abs=0.02)
+    found = ripple_events(signal, sampling, threshold=1.5)  # The low one, too.
+    assert [event.middle for event in found] == pytest.approx([1.04, 2.24, 3.24], abs=0.02)
 
 
 def test_the_posterior_is_bayes_rule_for_poisson_cells():
