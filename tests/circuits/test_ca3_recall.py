@@ -141,3 +141,12 @@ def test_a_rehearsal_drives_the_cells_as_if_the_pattern_had_been_stored(
     for state, drive in zip(states, expected, strict=True):
         # Worths are rounded to 1/65,536 each; 30 are summed.
         np.testing.assert_allclose(net.drive(state, 0.8), drive, atol=30 / 65_536)
+
+
+def test_classes_of_load_begin_at_0_and_say_which_load_that_is():
+    use = np.array([0.0, 1.0, 3.0, 64.0, 1000.0])
+    number, first = readouts.classes(use, 8)
+    assert number.min() == 0
+    # Within half a step of the load itself; a cell without one counts as half a time.
+    miss = np.log2(np.maximum(use, 0.5)) - (first + number.astype(int)) / 8
+    assert np.abs(miss).max() <= 1 / 16 and first == -8

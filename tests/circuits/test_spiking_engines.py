@@ -83,6 +83,18 @@ def same_spikes(one, other):
         np.testing.assert_array_equal(one.spikes[name].times, other.spikes[name].times)
 
 
+def test_trains_are_drawn_to_their_end_however_short_the_waits_happen_to_be():
+    class Eager:
+        """Every wait is the shortest one."""
+
+        def geometric(self, p, size):
+            return np.ones(size, dtype=np.int64)
+
+    spikes = bernoulli_spikes(7, 0.5, 400, 1e-3, Eager())
+    assert len(spikes) == 7 * 400  # Far more than the first draw allows for.
+    np.testing.assert_array_equal(np.bincount(spikes.cells), 400)
+
+
 @pytest.mark.global_rng
 def test_single_cells_keep_to_the_potential_of_brian2_for_a_second(small):
     """The bar is 1e-3 mV; the same scheme in double precision keeps to far less."""

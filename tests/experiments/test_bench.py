@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from experiments.__main__ import main
-from experiments.benchmarks import hippocampus, machine, spiking
-from neurosim.discovery import modules
+from experiments.benchmarks import hippocampus, machine, rules, spiking
+from neurosim.discovery import members, modules
+from neurosim.rule import Rule
 
 TINY = hippocampus.Config(sizes=(300, 600), dense_up_to=600, smallest_in_slope=300)
 
@@ -144,3 +145,18 @@ def test_brian2_is_measured_in_turns_with_ours():
     for name in ("cython", "standalone"):
         assert values[f"speedup_{name}"] > 1
         assert values[f"{name}_cpu_seconds"] > 0
+
+
+@pytest.mark.parametrize("name", rules.HAND)
+def test_a_loop_by_hand_does_what_the_rule_does_that_is_timed_beside_it(name):
+    config = rules.Config(n_units=6)
+    rule = members("rules", Rule)[name]()
+    step, by_hand, (ours, theirs) = rules.side_by_side(rule, rules.plain(rules.HAND[name]), config)
+    before = ours.copy()
+    np.testing.assert_array_equal(theirs, before)
+    step()
+    by_hand()
+    # The loop of BCPNN is given the averages of before the step; they move by dt / tau of 1e-3.
+    close = 1e-3 if name == "bcpnn" else 1e-12
+    np.testing.assert_allclose(ours - before, theirs - before, rtol=close, atol=close / 10)
+    assert np.abs(ours - before).max() > 1e-6

@@ -105,6 +105,10 @@ def test_sequences_replay_in_order_both_ways_at_half_capacity_and_not_when_overf
         workers=1,
     )
     result = sequences.run(config, None, Recorder(), shelf=tmp_path)
+    again = sequences.one_seed(1, config)  # Each seed stands in its own row.
+    for name, value in again.items():
+        np.testing.assert_array_equal(getattr(result, name)[1], value, err_msg=name)
+    assert (result.capacity[0], *result.first_arm[0]) != (result.capacity[1], *result.first_arm[1])
     assert (result.in_order[:, :, 0] == 1).all()
     assert (result.in_order[:, :, -1] < 0.5).all()
     assert result.half.mean() > 0.85  # Some ten sequences; one may fail.

@@ -194,6 +194,18 @@ def test_sparser_activity_holds_more_and_fewer_synapses_hold_less():
     assert sparse > 2 * dense and sparse > 1.3 * diluted
 
 
+@pytest.mark.compiled
+def test_each_capacity_of_the_grid_stands_at_its_activation_connection_and_seed():
+    config = two_sparsities.Config(
+        (0.05, 0.1, 0.3), (0.5, 1.0), n_units=60, n_probes=4, growth=2.0, seeds=(3, 4), workers=1
+    )
+    found = two_sparsities.run(config).capacity
+    assert found.shape == (2, 3, 2) and len(np.unique(found)) > 6
+    for (s, a, c), value in np.ndenumerate(found):
+        alone = config.activations[a], config.connections[c], config.seeds[s]
+        assert value == two_sparsities.capacity(config, *alone)
+
+
 # Natural input
 
 

@@ -39,6 +39,16 @@ def test_a_file_added_later_is_found_too(garden):
     assert discovery.find("garden_of_rules", "mine").value == 3
 
 
+def test_a_folder_of_the_users_is_added_once_however_often_one_looks(garden, tmp_path, monkeypatch):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "mine.py").write_text("value = 3\n")
+    monkeypatch.setenv("NEUROSIM_GARDEN_OF_RULES", str(tmp_path / "own"))
+    for _ in range(3):
+        assert discovery.find("garden_of_rules", "mine").value == 3
+    path = list(sys.modules["garden_of_rules"].__path__)
+    assert path == [str(garden), str(tmp_path / "own")]
+
+
 def test_a_slip_gets_the_nearest_name(garden):
     with pytest.raises(ConfigError, match="did you mean 'hebb'"):
         discovery.find("garden_of_rules", "heb")

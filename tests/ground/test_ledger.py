@@ -125,3 +125,11 @@ def test_counting_synapses_enter_what_a_slow_loop_over_them_counts(kind, bits):
     lost = int((made.counts() != before).sum())
     assert 0 < lost
     assert made.ledger == Ledger(40 * 12, lost, before.sum(), 2 * made.weights.size)
+
+
+def test_generated_rows_are_counted_in_all_blocks_that_they_are_made_in():
+    """Targets are generated so many rows at a time; writes of all of them count."""
+    wired = Generated(12, 9000, 4000, seed=0)
+    made = PlasticProjection(wired, Hebb(eta=1.0))
+    assert made.learn(np.ones(12), np.ones(9000)) == 12 * 4000
+    assert made.ledger.weight_writes == 12 * 4000

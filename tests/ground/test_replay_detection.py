@@ -6,7 +6,7 @@ import pytest
 from neurosim.decoding import decode, posterior
 from neurosim.errors import ConfigError
 from neurosim.population_rate import population_rate
-from neurosim.replay_score import Search, as_replay, median_speed, score_replay
+from neurosim.replay_score import Search, _Lines, as_replay, median_speed, score_replay
 from neurosim.ripples import ripple_events, ripple_spectrum
 from neurosim.sharp_waves import Event, sharp_waves
 from neurosim.spikes import SpikeTrains
@@ -220,3 +220,25 @@ def test_what_does_not_fit_is_refused():
         score_replay(spikes, TUNING, POSITIONS**2, WHOLE, np.random.default_rng(0))
     with pytest.raises(ConfigError, match="ripple_spectrum.sampling"):
         ripple_spectrum(np.zeros(100), 500.0, ())
+
+
+def test_lines_run_through_their_middle_and_cover_what_they_must():
+    search, spacing = Search(), POSITIONS[1] - POSITIONS[0]
+    lines = _Lines(40, POSITIONS, 0.01, search)
+    assert np.abs(lines.speed).min() * 0.39 >= search.covered - 0.01 * np.abs(lines.speed).max()
+    # The mean of the first and the last bin of a line that stays on the track is its offset.
+    low, high = (edges[:, [0, -1]].mean(axis=1) for edges in lines.wide)
+    within = (lines.wide[0] > 0).all(axis=1) & (lines.wide[1] < POSITIONS.size).all(axis=1)
+    assert within.sum() > 50
+    middle = POSITIONS[0] + spacing * (low + high - 1)[within] / 2
+    # Both ends are rounded to a place; that would bias no mean.
+    miss = (middle - lines.offset[within]) * np.sign(lines.speed[within])
+    assert np.abs(miss).max() <= 0.5 * spacing + 1e-9 and abs(miss.mean()) < 0.02 * spacing
+
+
+def test_an_event_too_short_for_any_line_is_searched_with_those_that_cover_most():
+    search = Search()
+    lines = _Lines(1, POSITIONS, 0.01, search)
+    assert 0.01 * search.fastest < search.covered
+    np.testing.assert_allclose(np.abs(lines.speed), search.fastest)
+    assert len(lines.speed) > 10

@@ -186,7 +186,48 @@ def test_inverses_learn_to_bring_back_the_layer_below():
     assert before > 0.5 and missed() < 0.1
 
 
+def test_inverses_are_asked_for_the_activity_that_noise_has_changed():
+    """Down the mean of ``|f(V h' + c) - (h + noise)|^2 / 2`` with h' of the changed activity."""
+    network, rng = made()
+    learner = DifferenceTargetPropagation(noise=0.5, inverse=Optimiser("sgd", eta=1e-3))
+    memory = learner.begin(network, np.random.default_rng(4))
+    x, y = samples(network, rng)
+    h = network.forward(x).activities[1]
+    drawn = np.random.default_rng(4)
+    drawn.bit_generator.state = memory.rng.bit_generator.state
+    noisy = h + 0.5 * drawn.standard_normal(h.shape)
+    v, c = (memory.arrays[f"inverse{kind}/1"].copy() for kind in ("", "_bias"))
+    above = np.tanh(noisy @ network.weights[1].T + network.biases[1])
+    back = np.tanh(above @ v.T + c)
+    error = (1 - back**2) * (noisy - back) / len(x)
+    learner.direction(network, memory, x, y)
+    np.testing.assert_allclose(memory.arrays["inverse/1"] - v, 1e-3 * error.T @ above, rtol=1e-9)
+    np.testing.assert_allclose(memory.arrays["inverse_bias/1"] - c, 1e-3 * error.sum(0), rtol=1e-9)
+
+
 # SoftHebb
+
+
+def test_averages_of_a_batch_count_as_its_samples_would_one_by_one():
+    """The first samples are averaged plainly; what cells win fades as ``(1 - adaptation)^n``."""
+    network, rng = made((8, 5, 3), activation="relu")
+    learner = SoftHebbLayers(adaptation=0.01)
+    memory = learner.begin(network, rng)
+    batches = [samples(network, rng, n)[0] for n in (4, 12, 500)]
+    for x in batches[:2]:
+        learner.learn(network, memory, x, np.zeros(len(x), int))
+    np.testing.assert_allclose(memory.arrays["usual/0"], np.concatenate(batches[:2]).mean(axis=0))
+    before = {name: array.copy() for name, array in memory.arrays.items()}
+    x = batches[2]
+    share = learner.shares(
+        unit(x - before["usual/0"]) @ network.weights[0].T, before["use/0"]
+    ).mean(axis=0)
+    learner.learn(network, memory, x, np.zeros(len(x), int))
+    for name, mean in (("usual/0", x.mean(axis=0)), ("use/0", share)):
+        kept = 0.99**500
+        if name == "usual/0":
+            kept = min(kept, 16 / 516)
+        np.testing.assert_allclose(memory.arrays[name], kept * before[name] + (1 - kept) * mean)
 
 
 def test_softhebb_rests_where_weights_are_normalised_means_of_what_their_cells_win():
