@@ -89,6 +89,7 @@ ON_LEARNER_AUDIT = "tests/rules/test_learner_audit.py"
 ON_SEARCH = "tests/experiments/test_learner_search.py"
 ON_TASKS = "tests/experiments/test_tasks.py"
 ON_CREDIT = "tests/ground/test_credit.py"
+REPLAY_SCORE, ON_REPLAY = "neurosim/replay_score.py", "tests/ground/test_replay_detection.py line"
 
 MUTATIONS = (
     Mutation(PROJECTIONS, "0, MAX_COUNT).astype", "0, MAX_COUNT - 1).astype", ON_PROJECTIONS),
@@ -229,6 +230,53 @@ MUTATIONS = (
     Mutation("rules/pc.py", "1 / (self.inference.nudge *", "1 / (1 *", ON_FAMILY + " in_place"),
     Mutation("rules/ipc.py", "predict(changed=reached)", "predict()", ON_FAMILY + " together"),
     Mutation("rules/zil.py", "step=1.0", "step=0.9", ON_FAMILY + " zil_is_backprop"),
+    # From here on: bugs put in at random that the suite once missed.
+    Mutation(
+        "neurosim/optimisers.py", "bias[j] += change", "bias[j] -= change", ON_FAMILY + " in_place"
+    ),
+    Mutation(
+        PLASTICITY,
+        "changed += self._run(loop, (some, rows, targets), seen)[0]",
+        "changed = self._run(loop, (some, rows, targets), seen)[0]",
+        ON_PLASTIC + " blocks",
+    ),
+    Mutation(REPLAY_SCORE, "(n_bins - 1) / 2) * bin_width", "n_bins / 2) * bin_width", ON_REPLAY),
+    Mutation(REPLAY_SCORE, "0.999 * covered.max()", "0.0 * covered.max()", ON_REPLAY),
+    Mutation(TARGETS, "* (noisy - back) /", "* (h - back) /", ON_LOCAL + " noise"),
+    Mutation(SOFTHEBB, "first = n / seen[0] if", "first = 0.0 if", ON_LOCAL + " averages"),
+    Mutation(
+        SOFTHEBB, "(1 - self.adaptation) ** n", "(1 - self.adaptation)", ON_LOCAL + " averages"
+    ),
+    Mutation(
+        "circuits/readouts.py",
+        "first = int(numbers.min())",
+        "first = int(numbers.min()) - 1",
+        "tests/circuits/test_ca3_recall.py classes",
+    ),
+    Mutation(
+        "circuits/spiking_network.py",
+        "while p > 0 and last < total:\n        few",
+        "if p > 0 and last < total:\n        few",
+        "tests/circuits/test_spiking_engines.py drawn_to",
+    ),
+    Mutation(
+        "experiments/two_sparsities.py",
+        "for activation in config.activations\n        for connection in config.connections",
+        "for connection in config.connections\n        for activation in config.activations",
+        "tests/experiments/test_hippocampus_experiments.py grid",
+    ),
+    Mutation(
+        "experiments/benchmarks/rules.py",
+        "(o1[j] - 2 * target * tau)",
+        "(o1[j] - target * tau)",
+        "tests/experiments/test_bench.py by_hand",
+    ),
+    Mutation(
+        "neurosim/learner.py",
+        "step = self.training_step(memory)",
+        "step = 0",
+        "tests/rules/test_learner_contract.py names",
+    ),
 )
 
 
