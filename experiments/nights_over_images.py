@@ -14,10 +14,9 @@ from types import MappingProxyType
 import numpy as np
 from matplotlib.axes import Axes
 
-from circuits.lamellae_config import LamellaeConfig
 from circuits.lamellar_ca3 import LamellarCA3Config
 from experiments.comparison import Measured, check_names, key, record
-from experiments.continual.sleeping import NIGHT, Sleeping
+from experiments.continual.sleeping import GYRUS, NIGHT, Sleeping
 from experiments.inside_a_sleeper import audit_inside
 from experiments.reference import Reference, compare_with
 from experiments.sleeper import Sleeper
@@ -61,8 +60,8 @@ ARMS: Mapping[str, Sleeping] = MappingProxyType(
         "REM only": replace(RELEASED, first_only=True),
         "no sleep": Sleeping(bedtime="never"),
         "no CA3 synapses": Sleeping(ca3=LamellarCA3Config(recurrent=False)),
-        "no DG competition": Sleeping(gyrus=LamellaeConfig(competition=False)),
-        "faint parts written": Sleeping(gyrus=LamellaeConfig(cooperativity=0.0, least_wins=2)),
+        "no DG competition": Sleeping(gyrus=replace(GYRUS, competition=False)),
+        "faint parts written": Sleeping(gyrus=replace(GYRUS, cooperativity=0.0, least_wins=2)),
         "random replay": Sleeping(replay="random"),
         "raw replay": Sleeping(replay="raw"),
         "binary synapses": Sleeping(ca3=LamellarCA3Config(bits=1)),
@@ -72,7 +71,7 @@ ARMS: Mapping[str, Sleeping] = MappingProxyType(
         "by fatigue": Sleeping(bedtime="fatigue", day=12_000),
         **{f"{n} kB": Sleeping(budget=1000 * n) for n in SIZES},
         **{
-            f"DG {k / 2:g} %": Sleeping(gyrus=LamellaeConfig(cells=200, winners=k), n_cells=200)
+            f"DG {k / 2:g} %": Sleeping(gyrus=replace(GYRUS, cells=200, winners=k), n_cells=200)
             for k in WINNERS
         },
     }

@@ -31,6 +31,10 @@ NIGHT = NightConfig(
 )  # fmt: skip
 """A night of one long cycle; the hippocampus stays, as an archive, and so no dreams are needed."""
 
+GYRUS = LamellaeConfig(cooperativity=0.05)
+"""Writes fainter parts than the fast memory does, since the cortex misses them in what it is taught:
+the least at which no cell was an image's on the validation streams of two seeds."""
+
 
 @dataclass(frozen=True)
 class Sleeping(Method):
@@ -82,7 +86,7 @@ class Sleeping(Method):
     n_winners: int = 2
     development: int = 4
     patches: int = 40_000
-    gyrus: LamellaeConfig = field(default_factory=LamellaeConfig)
+    gyrus: LamellaeConfig = GYRUS
     n_cells: int = 0
     ca3: LamellarCA3Config = field(default_factory=LamellarCA3Config)
     replay: Source = "ca3"
