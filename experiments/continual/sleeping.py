@@ -32,7 +32,7 @@ NIGHT = NightConfig(
 """A night of one long cycle; the hippocampus stays, as an archive, and so no dreams are needed."""
 
 GYRUS = LamellaeConfig(cooperativity=0.05)
-"""Writes fainter parts than the fast memory does, since the cortex misses them in what it is taught:
+"""Fainter parts are written than by the fast memory, since the cortex misses them:
 the least at which no cell was an image's on the validation streams of two seeds."""
 
 
