@@ -239,8 +239,9 @@ def test_ca1_reads_out_a_cell_that_every_pattern_has_and_none_that_no_pattern_ha
     for cell in range(1, 9):
         ca1.write(SparseCode.random(40, 4, rng), SparseCode.of([0, cell], 16))
     assert ca1.output.rates()[0] == 1.0 and ca1.output.rates()[15] == 0.0
-    with np.errstate(all="raise"):  # Odds stay finite.
-        seen = ca1.decode(ca1.encode(SparseCode.of([0, 3], 16)))
+    cells = ca1.encode(SparseCode.of([0, 3], 16))
+    with np.errstate(divide="raise", invalid="raise"):  # Odds stay finite.
+        seen = ca1.decode(cells)
     assert 0 in seen.active and 15 not in seen.active
 
 
