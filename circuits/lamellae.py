@@ -73,6 +73,10 @@ class Lamellae:
     chance. Exposure to a single pattern is enough to answer; `settle`, at the end of a day, merges
     what too few patterns have left.
 
+    What a day has written wanders by night: each synapse of a class that was met, if it is not
+    silent, moves by `volatility` counts, up or down by chance. The mean of many patterns may come
+    to lie beside one of them, and a cell cannot know; after this it lies beside none.
+
     A class that was met on d days before, and now comes back, first makes room for it: cells that
     have learnt alike merge until ``d / (d + 1)`` of its cells are in use. So each day has
     as many fresh cells as any, however many follow; a class that never comes back keeps all.
@@ -109,7 +113,8 @@ class Lamellae:
     Andersen, Bliss & Skrede (1971) Exp. Brain Res. 13:222 (lamellae); McNaughton, Douglas & Goddard
     (1978) Brain Res. 157:277 (perforant synapses change only when enough of them are driven
     together); Tashiro, Sandler, Toni, Zhao & Gage (2006) Nature 442:929 (new granule cells that are
-    rarely driven do not survive); Ahalt, Krishnamurthy, Chen &
+    rarely driven do not survive); Mongillo, Rumpel & Loewenstein (2017) Curr. Opin. Neurobiol. 46:7
+    (synapses change without activity); Ahalt, Krishnamurthy, Chen &
     Melton (1990) Neural Netw. 3:277 (frequency-sensitive competition); Boiman, Shechtman & Irani
     (2008) CVPR (the sum of nearest parts); MacQueen (1967) (steps of 1/n).
     """
@@ -221,21 +226,24 @@ class Lamellae:
 
         So that nothing outlasts the day that one image alone has written, or a few. The two become
         one, with the mean of their weights by their wins, and the other is fresh again. Where a
-        class has no other in the lamella, it stays.
+        class has no other in the lamella, it stays. What is left wanders by `volatility`.
 
         Returns
         -------
         list of Merger
             In order.
         """
-        self.today[:] = False
         least = self.config.least_wins
         rare = ((self.wins > 0) & (self.wins < least)).any(axis=2)
-        return [
+        mergers = [
             Merger(int(k), int(c), gone, kept)
             for k, c in zip(*np.nonzero(rare), strict=True)
             for gone, kept in merge_rare(self.weights[k, c], self.wins[k, c], least, self._rng)
         ]
+        if self.config.volatility:
+            self._wander()
+        self.today[:] = False
+        return mergers
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:
@@ -276,6 +284,20 @@ class Lamellae:
                     self.ledger.add(0, written, 2 * written * self.config.cells, 2 * written)
             self.days[c] = min(days + 1, MOST_WINS)
             self.today[c] = True
+
+    def _wander(self) -> None:
+        """Move what today's classes have learnt by `volatility`, away from a bound if it is near.
+
+        A silent synapse stays silent, and none falls silent, so that a cell has the same inputs.
+        """
+        step, most = self.config.volatility, self.config.most
+        for c in np.flatnonzero(self.today):
+            w = self.weights[:, c].astype(np.int16)
+            up = self._rng.random(w.shape, dtype=np.float32) < 0.5
+            up = np.where(w + step > most, False, np.where(w - step < 1, True, up))
+            live = w > 0
+            self.weights[:, c] = np.where(live, w + np.where(up, step, -step), 0)
+            self.ledger.add(0, int(live.sum()), 0, 2 * w.size)
 
     def _usual(self, lamella: int) -> FloatArray:
         """Return E for the age of each class ``(n_classes,)``, or the last that is known before."""

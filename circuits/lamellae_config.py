@@ -47,6 +47,9 @@ class LamellaeConfig:
     least_wins : int
         A cell that stems from fewer patterns does not outlast the day: it merges with the nearest
         of its class. 1: all do.
+    volatility : int [counts]
+        By how much each synapse that is not silent wanders, up or down by chance, at the end of a
+        day on which its class was met. 0: none does.
     """
 
     n_classes: int = 10
@@ -62,9 +65,11 @@ class LamellaeConfig:
     competition: bool = True
     cooperativity: float = 0.085
     least_wins: int = 5
+    volatility: int = 0
 
     def __post_init__(self) -> None:
         check_counts(self, "n_classes", "cells", "extent", "stride", "least_wins")
+        check_counts(self, "volatility", least=0)
         most = self.cells if self.competition else 1
         if not 1 <= self.winners <= most:
             raise ConfigError.expected(self, "winners", f"1 to {most} cells", self.winners, "try 1")
@@ -76,6 +81,11 @@ class LamellaeConfig:
             raise ConfigError.expected(
                 self, "conscience", "0..1, so patience, and strongest above 0",
                 (self.conscience, self.patience, self.strongest), "try 0.5, 0.5 and 0.35",
+            )  # fmt: skip
+        if self.volatility > self.most // 2:
+            raise ConfigError.expected(
+                self, "volatility", f"at most {self.most // 2} counts of {self.bits} bits",
+                self.volatility, "try 1",
             )  # fmt: skip
         if not 0 <= self.cooperativity < 1:
             raise ConfigError.expected(

@@ -285,7 +285,8 @@ def nearest_images(
     Returns
     -------
     dict of str to ndarray
-        Those of `pattern_audit.table`, and ``decoded_`` with ``verbatim``, ``told``, ``distance``
+        Those of `pattern_audit.table` and, with the test images for those that were never shown, of
+        `pattern_audit.against_unseen`; and ``decoded_`` with ``verbatim``, ``told``, ``distance``
         and ``distance_least``, of whole sheets: `n` training images encoded and decoded again, and
         compared with the sheets of all (the nearest being their own or another), in units of the
         mean distance of those images to the nearest other.
@@ -298,7 +299,11 @@ def nearest_images(
             for batch in stream.batches(visit)
         ]
     )
-    found = pattern_audit.table(lamellae, activity, rng, n)
+    tests = [learner.maps.encode(stream.test(k).x) for k in range(len(stream.tasks))]
+    found = pattern_audit.against_unseen(
+        lamellae, activity, np.concatenate(tests), Streams(0).generator("unseen")
+    )
+    found |= pattern_audit.table(lamellae, activity, rng, n)
     sheets = ideal_sheets(lamellae, activity).reshape(len(activity), -1)
     asked = rng.permutation(len(activity))[:n]
     codes = lamellae.encode(activity[asked])

@@ -29,7 +29,8 @@ def audit_inside(sleeper: Sleeper, stream: Stream, n: int) -> dict[str, NDArray[
         Those of `pattern_audit.table`; and ``replays`` and ``dreams (n, 3)``: of each the nearest
         training image, the distance of their sheets and how many images share it, with what
         `pattern_audit.summary` makes of them. A replay as strong as a memory of one image would
-        leave it: all bursts are looked at, not only those that teach.
+        leave it: all bursts are looked at, not only those that teach. What chance alone does,
+        `pattern_audit.against_unseen` tells from the test images.
     """
     rng = Streams(0).generator("audit")
     gyrus = sleeper.hippocampus.gyrus
@@ -37,7 +38,10 @@ def audit_inside(sleeper: Sleeper, stream: Stream, n: int) -> dict[str, NDArray[
         [sleeper.sheet.encode(b.x) for v in range(len(stream.visits)) for b in stream.batches(v)]
     ).astype(np.float32)
     activity = (old / np.float32(WHITE)).reshape(-1, *sleeper.sheet.shape)
+    new = np.concatenate([sleeper.sheet.encode(stream.test(k).x) for k in range(len(stream.tasks))])
+    unseen = (new.astype(np.float32) / np.float32(WHITE)).reshape(-1, *sleeper.sheet.shape)
     found = pattern_audit.table(gyrus, activity, rng)
+    found |= pattern_audit.against_unseen(gyrus, activity, unseen, Streams(0).generator("unseen"))
     unit = pattern_audit.nearest_other(old, rng.permutation(len(old))[:n]).mean()
     for name, drawn in (
         ("replays", [r.items for r in sleeper.hippocampus.replay(n, rng, 0.2)]),

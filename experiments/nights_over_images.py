@@ -61,7 +61,10 @@ ARMS: Mapping[str, Sleeping] = MappingProxyType(
         "no sleep": Sleeping(bedtime="never"),
         "no CA3 synapses": Sleeping(ca3=LamellarCA3Config(recurrent=False)),
         "no DG competition": Sleeping(gyrus=replace(GYRUS, competition=False)),
-        "faint parts written": Sleeping(gyrus=replace(GYRUS, cooperativity=0.0, least_wins=2)),
+        "steady synapses": Sleeping(gyrus=replace(GYRUS, volatility=0)),
+        "faint parts written": Sleeping(
+            gyrus=replace(GYRUS, cooperativity=0.0, least_wins=2, volatility=0)
+        ),
         "random replay": Sleeping(replay="random"),
         "raw replay": Sleeping(replay="raw"),
         "binary synapses": Sleeping(ca3=LamellarCA3Config(bits=1)),

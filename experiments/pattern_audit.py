@@ -8,6 +8,10 @@ pattern that one exposure writes is its image's part with each weight rounded up
 chance, so that this is what a copy looks like, and a smaller difference says nothing. It is
 **of a single sample** if only one image was ever written into it (one win), or if it is verbatim of
 just one training image. What many images share, such as an almost empty corner, tells none of them.
+
+A mean of many images may lie beside one of them by chance. How often chance does that, images tell
+that were never shown: `against_unseen`, as one asks whether a sample was a member of a training set
+(Shokri, Stronati, Song & Shmatikov 2017, IEEE S&P; Carlini et al. 2022, IEEE S&P).
 """
 
 from __future__ import annotations
@@ -24,6 +28,9 @@ FloatArray = NDArray[np.float32]
 
 BLOCK = 8192
 """Images compared at a time."""
+
+NEAR = 2.0
+"""Counts within which a cell is near an image: many more are than within one."""
 
 
 class Audit(NamedTuple):
@@ -166,6 +173,51 @@ def table(
         "cells_distance_least": np.nanmin(used[:, 2]) / unit,
     }
     return {"cells": cells, **{name: np.array(float(v)) for name, v in numbers.items()}}
+
+
+def against_unseen(
+    lamellae: Lamellae, seen: FloatArray, unseen: FloatArray, rng: np.random.Generator
+) -> dict[str, NDArray[np.float64]]:
+    """Compare how near cells lie to images that were shown, and to as many that never were.
+
+    Parameters
+    ----------
+    lamellae : Lamellae
+    seen : (n_images, n_rows, n_columns, n_fields) float32
+        Activity of all training images.
+    unseen : (n_unseen, n_rows, n_columns, n_fields) float32
+        Of images of the same classes that the memory has never met.
+    rng : numpy.random.Generator
+        Draws as many of the training images, if there are more.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``cells_verbatim_seen`` and ``_unseen``: cells that differ nowhere by a count from one of
+        the images drawn; ``cells_near_seen`` and ``_unseen``: nowhere by `NEAR` counts.
+        ``cells_nearer_seen``: the share of cells whose nearest image is one that was shown, a tie
+        counted as half: 0.5 where nothing tells the two apart, 1 where each cell is a copy. Empty
+        where no cell holds anything.
+    """
+    n = min(len(seen), len(unseen))
+    both = [images[rng.permutation(len(images))[:n]] for images in (seen, unseen)]
+    held = holding(lamellae)
+    if not held.any():
+        return {}
+    counts = dict.fromkeys(("verbatim_seen", "near_seen", "verbatim_unseen", "near_unseen"), 0)
+    nearer = []
+    for lamella in np.flatnonzero(held.any(axis=(1, 2))):
+        weights = lamellae.weights[lamella][held[lamella]].astype(np.float32)
+        distances = []
+        for which, images in zip(("seen", "unseen"), both, strict=True):
+            parts = lamellae.squares.part(images, int(lamella))
+            found = audit(weights, parts)
+            counts[f"verbatim_{which}"] += int(found.verbatim.sum())
+            counts[f"near_{which}"] += int(audit(weights, parts, NEAR).verbatim.sum())
+            distances.append(found.distance)
+        nearer.append(0.5 + 0.5 * np.sign(distances[1] - distances[0]))
+    found_counts = {f"cells_{name}": np.array(float(value)) for name, value in counts.items()}
+    return found_counts | {"cells_nearer_seen": np.array(np.concatenate(nearer).mean())}
 
 
 def summary(name: str, found: Audit, unit: float) -> dict[str, NDArray[np.float64]]:

@@ -47,7 +47,7 @@ class FastMemory(Method):
         See `LamellaeConfig`.
     room : bool
         See `LamellaeConfig`: whether a class that comes back in another task makes room.
-    cooperativity, least_wins : float and int
+    cooperativity, least_wins, volatility : float, int and int
         See `LamellaeConfig`: which parts are too faint to be written, and how many patterns a cell
         must stem from. Where there are no maps no part is faint.
     maps : bool
@@ -69,6 +69,7 @@ class FastMemory(Method):
     room: bool = True
     cooperativity: float = LamellaeConfig.cooperativity
     least_wins: int = LamellaeConfig.least_wins
+    volatility: int = LamellaeConfig.volatility
     maps: bool = True
 
     source: ClassVar[str] = "this project; circuits/lamellae.py"
@@ -160,7 +161,7 @@ class FastLearner:
         def lamellae(cells: int) -> Lamellae:
             config = LamellaeConfig(
                 shape.n_outputs, cells, extent, stride, method.bits, strongest, method.conscience,
-                room=method.room, least_wins=method.least_wins,
+                room=method.room, least_wins=method.least_wins, volatility=method.volatility,
                 cooperativity=method.cooperativity if method.maps else 0.0,
             )  # fmt: skip
             return Lamellae(config, sheet, rng)  # type: ignore[arg-type]

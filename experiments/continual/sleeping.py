@@ -31,9 +31,10 @@ NIGHT = NightConfig(
 )  # fmt: skip
 """A night of one long cycle; the hippocampus stays, as an archive, and so no dreams are needed."""
 
-GYRUS = LamellaeConfig(cooperativity=0.05)
-"""Fainter parts are written than by the fast memory, since the cortex misses them:
-the least at which no cell was an image's on the validation streams of two seeds."""
+GYRUS = LamellaeConfig(cooperativity=0.05, volatility=1)
+"""Fainter parts are written than by the fast memory, since the cortex misses them: the least at
+which no cell was an image's on the validation streams of two seeds. What the cortex learns from
+cells that have wandered by a count is no less."""
 
 
 @dataclass(frozen=True)

@@ -299,6 +299,36 @@ def test_what_a_single_pattern_left_does_not_outlast_the_day():
     np.testing.assert_allclose(merged, u.mean(axis=0), atol=1.5)
 
 
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("volatility", [1, 3])
+def test_what_a_day_has_written_wanders_by_night_and_only_that(bits, volatility):
+    config = LamellaeConfig(3, 6, 2, 1, bits, strongest=0.7, least_wins=1, volatility=volatility)
+    lamellae = Lamellae(config, (3, 3, 2), np.random.default_rng(0))
+    steady = Lamellae(replace(config, volatility=0), (3, 3, 2), np.random.default_rng(0))
+    patterns, labels = sheet_of(60), np.random.default_rng(1).integers(2, size=60)
+    patterns *= np.random.default_rng(2).random(patterns.shape) < 0.7
+    for each in (lamellae, steady):
+        each.observe(patterns, labels)
+        each.settle()
+    before, after = steady.weights.astype(int), lamellae.weights.astype(int)
+    live, gap = before > 0, after - before
+    # Each synapse that is not silent moves by as much, either way; none falls silent or is born.
+    assert set(np.abs(gap[live])) == {volatility} and not gap[~live].any()
+    assert after[live].min() >= 1 and after.max() <= config.most
+    inner = live & (before > volatility) & (before <= config.most - volatility)
+    assert 0.4 < (gap[inner] > 0).mean() < 0.6 and inner.sum() > 100
+    written = lamellae.ledger.weight_writes - steady.ledger.weight_writes
+    assert written == live.sum()
+    # Another day brings back class 1 alone: class 0 is as it was, and a night without a day, too.
+    lamellae.observe(patterns[:3], np.ones(3, dtype=np.int64))
+    lamellae.settle()
+    np.testing.assert_array_equal(lamellae.weights[:, 0], after[:, 0])
+    assert (lamellae.weights[:, 1] != after[:, 1]).mean() > 0.3
+    now = lamellae.weights.copy()
+    lamellae.settle()
+    np.testing.assert_array_equal(lamellae.weights, now)
+
+
 def test_what_is_usual_at_an_age_is_the_mean_distance_to_the_next():
     lamellae = Lamellae(LamellaeConfig(2, 8, 3, 1), (3, 3, 2), np.random.default_rng(0))
     patterns = sheet_of(5)
@@ -389,6 +419,8 @@ def test_one_exposure_is_enough_and_more_are_better():
         (lambda: LamellaeConfig(cooperativity=1.0), "0 up to"),
         (lambda: LamellaeConfig(cooperativity=float("nan")), "0 up to"),
         (lambda: LamellaeConfig(least_wins=0), "1 or more"),
+        (lambda: LamellaeConfig(volatility=-1), "0 or more"),
+        (lambda: LamellaeConfig(volatility=8), "at most 7 counts of 4 bits"),
         (lambda: Lamellae(LamellaeConfig(), (2, 7, 4), np.random.default_rng(0)), "lower it"),
     ],
 )

@@ -101,6 +101,35 @@ def test_a_silent_cell_holds_nothing_and_is_counted_apart():
     assert found["cells_single"] == clean["cells_single"] + 1  # It stems from one all the same.
 
 
+def test_copies_lie_nearer_to_what_was_shown_and_means_to_neither():
+    """A cell an image is a copy; of hundreds of images each cell is a mean."""
+    chance = np.random.default_rng(3)
+    few, activity = learnt(n=6)
+    unseen = learnt(n=6, seed=1)[1]
+    found = pattern_audit.against_unseen(few, activity, unseen, chance)
+    used = np.isfinite(look(few, activity)["cells"][:, 0]).sum()
+    assert found["cells_verbatim_seen"] == found["cells_near_seen"] == used
+    assert found["cells_verbatim_unseen"] == 0 and found["cells_nearer_seen"] == 1
+    many, activity = learnt(n=600)
+    unseen = learnt(n=200, seed=1)[1]
+    found = pattern_audit.against_unseen(many, activity, unseen, chance)
+    assert found["cells_verbatim_seen"] == found["cells_verbatim_unseen"] == 0
+    assert 0.3 < found["cells_nearer_seen"] < 0.7
+    # Which of the two is called unseen decides nothing but the names.
+    other = pattern_audit.against_unseen(many, unseen, activity[:200], chance)
+    again = pattern_audit.against_unseen(many, activity[:200], unseen, chance)
+    assert other["cells_nearer_seen"] + again["cells_nearer_seen"] == 1
+    assert other["cells_near_seen"] == again["cells_near_unseen"]
+
+
+def test_against_unseen_asks_nothing_of_an_empty_memory():
+    lamellae = Lamellae(CONFIG, SHEET, np.random.default_rng(0))
+    activity = learnt(20)[1]
+    assert (
+        pattern_audit.against_unseen(lamellae, activity, activity, np.random.default_rng(0)) == {}
+    )
+
+
 def lived(budget, seed, **settings):
     """Return the numbers of the audit of a fast memory that has lived along the digits."""
     stream = Stream(class_incremental.Config().stream(), seed)
@@ -127,6 +156,14 @@ def test_no_cell_is_an_image_s_where_faint_parts_are_not_written(budget, seed):
     assert found["cells_fewest_wins"] >= 5 and found["cells_silent"] > 5
 
 
+@pytest.mark.compiled
+def test_no_cell_that_has_wandered_is_an_image_s():
+    """Where faint parts are written some cells are; a day's end moves every one of them away."""
+    written = {"cooperativity": 0.0, "least_wins": 2}
+    assert lived(348_000, 4, **written)["cells_verbatim"] >= 1
+    assert lived(348_000, 4, **written, volatility=1)["cells_verbatim"] == 0
+
+
 def test_an_empty_memory_holds_nothing_to_audit():
     lamellae = Lamellae(CONFIG, SHEET, np.random.default_rng(0))
     found = look(lamellae, learnt(20)[1])
@@ -143,6 +180,8 @@ def test_raw_sheets_that_are_replayed_are_found_and_what_ca3_brings_back_is_none
     found = audit_inside(sleeper, stream, 60)
     assert found["replays"].shape == found["dreams"].shape == (60, 3)
     assert found["cells_single"] == 0 and found["cells_fewest_wins"] >= 2
+    assert 0.3 < found["cells_nearer_seen"] < 0.8
+    assert found["cells_verbatim_unseen"] <= found["cells_near_unseen"]
     if replay == "raw":
         assert found["replays_verbatim"] == 60 and found["replays_told"] > 50
         assert found["replays_distance"] == 0
