@@ -59,9 +59,10 @@ class Night:
     def pace(self, step: int, n_steps: int) -> float:
         """Return the factor of the learning rate at one of a night's `n_steps` steps.
 
-        It rises over the first ten and falls over the last third, towards morning.
+        It rises over the first `NightConfig.onset` and falls over the last third, towards morning.
         """
-        return min(1.0, (step + 1) / 10) * min(1.0, (n_steps - step) / (0.3 * n_steps))
+        rise = max(10.0, self.config.onset * n_steps)
+        return min(1.0, (step + 1) / rise) * min(1.0, (n_steps - step) / (0.3 * n_steps))
 
     def cycle(self, number: int) -> CycleReport:
         """Run one NREM-REM cycle, `number` from 1, as the schedule has it."""

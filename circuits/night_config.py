@@ -19,6 +19,8 @@ class NightConfig:
     steps : int
         Gradient steps a cycle for up to `steps_for` memories, in proportion above.
     steps_for : int
+    onset : float
+        Share of a night's steps, but ten of them at the least, over which the learning rate rises.
     lessons_per_step, dreams_per_step : int
         Sequences a gradient step; each dream is dreamt for one step.
     recombined : float
@@ -68,12 +70,15 @@ class NightConfig:
     crowded: float = 0.5
     drift_limit: float = 1.25
     release: bool = True
+    onset: float = 0.0
 
     def __post_init__(self) -> None:
         if self.cycles < 1:
             raise ConfigError.expected(
                 self, "cycles", "a whole number from 1", self.cycles, "people sleep four to six"
             )
+        if not 0 <= self.onset <= 1:
+            raise ConfigError.expected(self, "onset", "a share, 0 to 1", self.onset, "try 0.3")
 
     def schedule(self) -> Schedule:
         """Return the phases of the night in order of time."""

@@ -30,7 +30,7 @@ from neurosim.recorder import Recorder
 from neurosim.streams import Stream, StreamConfig
 
 RELEASED = Sleeping(
-    night=replace(NIGHT, release=True, lessons_per_step=64, dreams_per_step=128),
+    night=replace(NIGHT, release=True, lessons_per_step=64, dreams_per_step=128, onset=0.0),
     eta=3e-3, dream_weight=2.0, styles=16,
 )  # fmt: skip
 """After its nights the hippocampus is empty: what was learnt before must come of dreams."""
@@ -61,6 +61,8 @@ ARMS: Mapping[str, Sleeping] = MappingProxyType(
         "no sleep": Sleeping(bedtime="never"),
         "no CA3 synapses": Sleeping(ca3=LamellarCA3Config(recurrent=False)),
         "no DG competition": Sleeping(gyrus=replace(GYRUS, competition=False)),
+        "abrupt night": Sleeping(night=replace(NIGHT, onset=0.0)),
+        "backprop abrupt night": Sleeping(cortex="backprop", night=replace(NIGHT, onset=0.0)),
         "steady synapses": Sleeping(gyrus=replace(GYRUS, volatility=0)),
         "faint parts written": Sleeping(
             gyrus=replace(GYRUS, cooperativity=0.0, least_wins=2, volatility=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import astuple, replace
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,8 @@ class Sleeper:
     nights : int
         Those that are over.
     dawns : list of DawnReport
+    on_step : callable, optional
+        Called after each step of a night with its number, from 1, by whoever looks on.
     """
 
     def __init__(self, method: Sleeping, shape: Shape, rng: np.random.Generator) -> None:
@@ -72,6 +74,7 @@ class Sleeper:
         self.nights = 0
         self.dawns: list[DawnReport] = []
         self.tired = 0
+        self.on_step: Callable[[int], None] | None = None
 
     # By day
 
@@ -263,4 +266,5 @@ class Sleeper:
         config = self.method.night
         if self.method.first_only and self.nights:
             config = replace(config, lessons_per_step=0)
-        return Night(self.hippocampus, self.cortex, config, self.streams, self.nights + 1)
+        number = self.nights + 1
+        return Night(self.hippocampus, self.cortex, config, self.streams, number, self.on_step)

@@ -139,3 +139,15 @@ def test_an_old_memory_that_begins_as_a_new_one_keeps_enough_to_tell_them_apart(
 def test_a_night_without_a_cycle_is_refused(cycles):
     with pytest.raises(ConfigError, match=r"NightConfig\.cycles"):
         NightConfig(cycles=cycles)
+
+
+def test_the_learning_rate_rises_over_the_onset_and_falls_towards_morning():
+    pace = Night(None, None, dataclasses.replace(CONFIG, onset=0.5), Streams(0)).pace
+    np.testing.assert_allclose([pace(k, 60) for k in (0, 14, 29, 41)], [1 / 30, 0.5, 1, 1])
+    np.testing.assert_allclose([pace(k, 60) for k in (51, 59)], [0.5, 1 / 18])
+    # Ten steps at the least, and as it was where nothing is said.
+    for onset in (0.0, 0.1):
+        config = dataclasses.replace(CONFIG, onset=onset)
+        assert Night(None, None, config, Streams(0)).pace(4, 60) == 0.5
+    with pytest.raises(ConfigError, match="onset: expected a share"):
+        dataclasses.replace(CONFIG, onset=-0.1)
