@@ -150,6 +150,18 @@ def test_a_look_inside_changes_nothing_and_finds_rates(name):
         np.testing.assert_array_equal(array, before[key])
 
 
+def test_dreams_that_are_only_looked_at_are_not_booked_as_learning():
+    learner = quick("generative_replay").begin(SHAPE, np.random.default_rng(0))
+    learner.observe(drawn_batch())
+    learner.end_of_task(0)
+    alone = learner.ledger.multiply_adds
+    learner.observe(drawn_batch(task=1))
+    booked = replace(learner.ledger)
+    assert booked.multiply_adds > 3 * alone  # Twice the images, half of which were dreamt.
+    assert len(learner.replay(5, np.random.default_rng(1)).classes) == 5
+    assert learner.ledger == booked
+
+
 @pytest.mark.parametrize("maps", [True, False])
 @pytest.mark.parametrize("n_before", [1, 2, 4])
 def test_a_fast_memory_cut_in_two_is_the_one_in_one(maps, n_before):
