@@ -34,7 +34,8 @@ from experiments.continual.sleeping import Sleeping
 from experiments.continual.streaming_lda import StreamingLDA
 from experiments.continual_network import NetworkMethod
 from experiments.reference import Reference, compare_with
-from neurosim.continual import Method, live
+from neurosim.continual import live
+from neurosim.continual_learner import Method
 from neurosim.errors import check_counts
 from neurosim.hdf5 import Arrays
 from neurosim.metrics import mean_interval

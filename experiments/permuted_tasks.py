@@ -18,7 +18,8 @@ from experiments.continual.nearest_neighbour import NearestNeighbour
 from experiments.continual.none import Nothing
 from experiments.continual.si import SI
 from experiments.reference import Reference, compare_with
-from neurosim.continual import Method, live
+from neurosim.continual import live
+from neurosim.continual_learner import Method
 from neurosim.errors import ConfigError, check_counts
 from neurosim.hdf5 import Arrays
 from neurosim.metrics import mean_interval

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from experiments.continual_network import NetworkLearner, NetworkMethod
 from neurosim.batches import checked_batch
-from neurosim.continual import ContinualLearner, Shape
+from neurosim.continual_learner import ContinualLearner, Shape
 from neurosim.errors import check_counts
 from neurosim.ledger import Ledger
 from neurosim.network import Network

@@ -18,7 +18,7 @@ from experiments.continual.si import SI
 from experiments.continual.sleeping import NIGHT
 from experiments.continual.streaming_lda import StreamingLDA
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
-from neurosim.continual import ContinualLearner, Method, Shape, n_bytes
+from neurosim.continual_learner import ContinualLearner, Method, Shape, n_bytes
 from neurosim.datasets import load
 from neurosim.discovery import members
 from neurosim.errors import ConfigError, InputError

@@ -15,7 +15,8 @@ from experiments.backprop_cortex import BackpropCortex
 from experiments.continual.sleeping import NIGHT, Sleeping
 from experiments.sleeper import CLOCK, Sleeper
 from neurosim import contracts
-from neurosim.continual import Shape, live
+from neurosim.continual import live
+from neurosim.continual_learner import Shape
 from neurosim.contracts import drift_since_dusk
 from neurosim.errors import ConfigError, InputError
 from neurosim.hdf5 import pack_hdf5, unpack_hdf5
