@@ -43,7 +43,8 @@ from neurosim.plotting import label
 from neurosim.point_names import name_points
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
-from neurosim.streams import Stream, StreamConfig, mammoth, van_de_ven
+from neurosim.stream_config import StreamConfig, mammoth, van_de_ven
+from neurosim.streams import Stream
 
 FloatArray = NDArray[np.floating]
 

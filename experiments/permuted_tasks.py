@@ -26,7 +26,8 @@ from neurosim.metrics import mean_interval
 from neurosim.plotting import label
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
-from neurosim.streams import Stream, StreamConfig
+from neurosim.stream_config import StreamConfig
+from neurosim.streams import Stream
 
 ARMS: Mapping[str, Method] = MappingProxyType(
     {

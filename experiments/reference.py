@@ -17,7 +17,8 @@ from neurosim.continual_learner import Method
 from neurosim.hdf5 import Arrays
 from neurosim.jobs import clear_jobs, run_jobs
 from neurosim.randomness import Streams
-from neurosim.streams import Stream, StreamConfig
+from neurosim.stream_config import StreamConfig
+from neurosim.streams import Stream
 
 C = TypeVar("C", bound=Armed)
 

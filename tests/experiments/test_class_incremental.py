@@ -15,7 +15,8 @@ from neurosim.datasets import load
 from neurosim.discovery import members
 from neurosim.errors import ConfigError
 from neurosim.randomness import Streams
-from neurosim.streams import Stream, StreamConfig
+from neurosim.stream_config import StreamConfig
+from neurosim.streams import Stream
 
 METHODS = members("experiments.continual", Method)
 

@@ -25,7 +25,8 @@ from neurosim.errors import ConfigError, InputError
 from neurosim.hdf5 import pack_hdf5, unpack_hdf5
 from neurosim.network import softmax
 from neurosim.representation import Replaying, Representing
-from neurosim.streams import Batch, Stream, StreamConfig
+from neurosim.stream_config import StreamConfig
+from neurosim.streams import Batch, Stream
 
 METHODS = members("experiments.continual", Method)
 every_method = pytest.mark.parametrize("name", METHODS)

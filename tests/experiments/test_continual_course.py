@@ -12,7 +12,8 @@ from neurosim.continual_learner import Method
 from neurosim.datasets import ImageSet, load
 from neurosim.discovery import members
 from neurosim.errors import NumericalError
-from neurosim.streams import Stream, StreamConfig, mammoth
+from neurosim.stream_config import StreamConfig, mammoth
+from neurosim.streams import Stream
 
 METHODS = members("experiments.continual", Method)
 
