@@ -34,7 +34,8 @@ from experiments.continual.sleeping import Sleeping
 from experiments.continual.streaming_lda import StreamingLDA
 from experiments.continual_network import NetworkMethod
 from experiments.reference import Reference, compare_with
-from neurosim.continual import Method, live
+from neurosim.continual import live
+from neurosim.continual_learner import Method
 from neurosim.errors import check_counts
 from neurosim.hdf5 import Arrays
 from neurosim.metrics import mean_interval
@@ -42,7 +43,8 @@ from neurosim.plotting import label
 from neurosim.point_names import name_points
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
-from neurosim.streams import Stream, StreamConfig, mammoth, van_de_ven
+from neurosim.stream_config import StreamConfig, mammoth, van_de_ven
+from neurosim.streams import Stream
 
 FloatArray = NDArray[np.floating]
 

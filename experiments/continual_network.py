@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.batches import checked_batch, checked_images
-from neurosim.continual import Method, Shape
+from neurosim.continual_learner import Method, Shape
 from neurosim.errors import ConfigError, check_counts
 from neurosim.learner import Memory
 from neurosim.network import Network, NetworkConfig

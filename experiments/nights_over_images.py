@@ -27,7 +27,8 @@ from neurosim.metrics import mean_interval
 from neurosim.plotting import label
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
-from neurosim.streams import Stream, StreamConfig
+from neurosim.stream_config import StreamConfig
+from neurosim.streams import Stream
 
 RELEASED = Sleeping(
     night=replace(NIGHT, release=True, lessons_per_step=64, dreams_per_step=128, onset=0.0),

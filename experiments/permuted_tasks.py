@@ -18,14 +18,16 @@ from experiments.continual.nearest_neighbour import NearestNeighbour
 from experiments.continual.none import Nothing
 from experiments.continual.si import SI
 from experiments.reference import Reference, compare_with
-from neurosim.continual import Method, live
+from neurosim.continual import live
+from neurosim.continual_learner import Method
 from neurosim.errors import ConfigError, check_counts
 from neurosim.hdf5 import Arrays
 from neurosim.metrics import mean_interval
 from neurosim.plotting import label
 from neurosim.randomness import Streams
 from neurosim.recorder import Recorder
-from neurosim.streams import Stream, StreamConfig
+from neurosim.stream_config import StreamConfig
+from neurosim.streams import Stream
 
 ARMS: Mapping[str, Method] = MappingProxyType(
     {

@@ -339,7 +339,7 @@ class Scholar:
 
     def wanted(self, samples: Samples) -> NDArray[np.float32]:
         """Return the targets of the outputs that learn."""
-        return np.ascontiguousarray(samples.targets[:, : self.network.config.sizes[-1]])
+        return np.ascontiguousarray(samples.targets[:, : self.network.n_outputs])
 
 
 def trial(

@@ -12,11 +12,13 @@ import numpy as np
 from experiments.comparison import Armed, Measured, compare
 from experiments.continual.joint import Joint
 from neurosim import continual_metrics as measures
-from neurosim.continual import Method, live
+from neurosim.continual import live
+from neurosim.continual_learner import Method
 from neurosim.hdf5 import Arrays
 from neurosim.jobs import clear_jobs, run_jobs
 from neurosim.randomness import Streams
-from neurosim.streams import Stream, StreamConfig
+from neurosim.stream_config import StreamConfig
+from neurosim.streams import Stream
 
 C = TypeVar("C", bound=Armed)
 

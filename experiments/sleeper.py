@@ -18,7 +18,7 @@ from circuits.predictive_cortex import PredictiveCortex
 from circuits.predictive_cortex_config import PredictiveCortexConfig
 from experiments.backprop_cortex import BackpropCortex
 from neurosim.batches import checked_batch, checked_images
-from neurosim.continual import CLOCK, Shape
+from neurosim.continual_learner import CLOCK, Shape
 from neurosim.errors import InputError
 from neurosim.optimisers import Optimiser
 from neurosim.randomness import Streams, generator_state, restore_generator

@@ -7,7 +7,7 @@ from typing import TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.continual import Shape
+from neurosim.continual_learner import Shape
 from neurosim.errors import InputError
 from neurosim.streams import Batch
 

@@ -1,16 +1,15 @@
-"""What a continual learner promises, and the course of a life along a stream."""
+"""The course of a continual learner's life along a stream."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosim import continual_metrics as measures
+from neurosim.continual_learner import ContinualLearner, Method, Shape, n_bytes
 from neurosim.course import SHOTS, Course
 from neurosim.errors import ConfigError, NumericalError
 from neurosim.ledger import counting
@@ -22,72 +21,6 @@ FloatArray = NDArray[np.float64]
 
 PROBES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 """Batches of a visit after which the old tasks are looked at."""
-
-CLOCK = "memory/clock/"
-"""How names begin in a state that are no synapses but counters, seeds and a generator's place.
-
-Without them a life cannot go on bit for bit; they are some hundred bytes, and counted of nobody.
-"""
-
-
-class Shape(NamedTuple):
-    """What a method must know of a stream before it begins.
-
-    Parameters
-    ----------
-    n_inputs, n_outputs : int
-    image_shape : (n_rows, n_columns)
-    """
-
-    n_inputs: int
-    n_outputs: int
-    image_shape: tuple[int, int]
-
-
-@runtime_checkable
-class ContinualLearner(Protocol):
-    """A learner in the middle of its life."""
-
-    def observe(self, batch: Batch) -> None:
-        """Learn from a batch; it is not shown again unless the stream says so."""
-
-    def end_of_task(self, task: int) -> None:
-        """Do what is done between tasks; never called where no boundary is told."""
-
-    def predict(self, x: NDArray[np.float32]) -> NDArray[np.floating]:
-        """Return a score for each output, ``(n, n_outputs)``; changes nothing."""
-
-    @property
-    def state(self) -> Mapping[str, NDArray]:
-        """Return all that survives until the next batch.
-
-        Names begin with ``network/`` (the weights that answer) or ``memory/`` (all else: buffers,
-        prototypes, importances, moments, old networks); those of images kept as they were with
-        ``memory/raw``, and those of `CLOCK` with its name.
-        """
-
-
-@dataclass(frozen=True)
-class Method:
-    """A way to learn continually: a frozen dataclass, all parameters with defaults.
-
-    Attributes
-    ----------
-    source : str
-        The paper.
-    published : mapping of str to float
-        ACC [%] by protocol, ``"mammoth"`` or ``"van_de_ven"``; empty where none is known to us.
-    joint : bool
-        Whether it is shown all tasks mixed.
-    """
-
-    source: ClassVar[str]
-    published: ClassVar[Mapping[str, float]] = {}
-    joint: ClassVar[bool] = False
-
-    def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
-        """Return a newborn learner."""
-        raise NotImplementedError
 
 
 def live(
@@ -298,9 +231,3 @@ def first_samples(stream: Stream, task: Task, visit: int, shots: int) -> list[Ba
         if len(found) >= wanted:
             break
     return found
-
-
-def n_bytes(state: Mapping[str, NDArray], start: str = "") -> int:
-    """Return the bytes of the arrays whose names begin so, without those of the clock."""
-    counted = {k: v for k, v in state.items() if k.startswith(start) and not k.startswith(CLOCK)}
-    return sum(array.nbytes for array in counted.values())

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosim import continual_metrics as measures
-
-if TYPE_CHECKING:
-    from neurosim.continual import ContinualLearner
+from neurosim.continual_learner import ContinualLearner
 
 FloatArray = NDArray[np.float64]
 

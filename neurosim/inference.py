@@ -68,7 +68,22 @@ class Inference:
 
 
 class InferenceDiverged(NumericalError):
-    """Value nodes that are no longer finite."""
+    """Value nodes that are no longer finite: ``what; mend``.
+
+    Parameters
+    ----------
+    what : str
+        What came instead of finite values, and where.
+    mend : str
+        What to do about it, as an imperative.
+    """
+
+    def __init__(self, what: str, mend: str) -> None:
+        super().__init__(what, mend)
+        self.what, self.mend = what, mend
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.mend}"
 
     def in_training(self, step: int) -> Self:
         """Return the same error, which also says in which step of training it came.
@@ -78,8 +93,7 @@ class InferenceDiverged(NumericalError):
         step : int
             So many steps the optimiser had made.
         """
-        what, mend = str(self).split("; ", 1)
-        return type(self)(f"{what}, at step {step} of training; {mend}")
+        return type(self)(f"{self.what}, at step {step} of training", self.mend)
 
 
 def diverged(
@@ -88,5 +102,6 @@ def diverged(
     """Build the error of an inference that is no longer finite."""
     return InferenceDiverged(
         f"{name}.inference: expected finite values, got {value:g} at step {step} of inference in "
-        f"layer {layer}; lower the step (now {inference.step:g}), or the learning rate"
+        f"layer {layer}",
+        f"lower the step (now {inference.step:g}), or the learning rate",
     )

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurosim.errors import NumericalError
 from neurosim.inference import InferenceDiverged
-from neurosim.network import Network, check_inputs, check_targets
+from neurosim.network import Network
 from neurosim.optimisers import Moments, Optimiser
+from neurosim.samples import check_inputs, check_targets
 
 Array = NDArray[np.floating]
 Tap = Callable[[str, int, Array], None]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurosim.errors import ConfigError, InputError, check_real, nearest_name
+from neurosim.errors import ConfigError, nearest_name
 from neurosim.ledger import Ledger
+from neurosim.samples import check_inputs
 from neurosim.state import take_over
 
 Array = NDArray[np.floating]
@@ -158,6 +159,16 @@ class Network:
     def n_layers(self) -> int:
         """Number of layers of weights."""
         return len(self.weights)
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of input units."""
+        return self.config.sizes[0]
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of output units."""
+        return self.config.sizes[-1]
 
     @property
     def n_synapses(self) -> int:
@@ -328,134 +339,3 @@ def softmax(drive: Array) -> Array:
     shifted = np.exp(drive - drive.max(axis=-1, keepdims=True))
     shifted /= shifted.sum(axis=-1, keepdims=True)
     return shifted
-
-
-def check_inputs(network: Network, x: ArrayLike) -> Array:
-    """Return inputs as ``(n_samples, n_in)``, contiguous, of the network's dtype.
-
-    Parameters
-    ----------
-    network : Network
-    x : (n_samples, n_in) or (n_in,) array-like
-        A single sample becomes a batch of one. Converted once, where it must be.
-
-    Raises
-    ------
-    InputError
-        For what are no real numbers, another shape, an empty batch, or a value that is not finite
-        (says where).
-    """
-    n_in = network.config.sizes[0]
-    values = _converted(network, "inputs", f"(n_samples, {n_in}) numbers", x)
-    if values.ndim == 1:
-        values = values[None, :]
-    if values.ndim != 2 or values.shape[1] != n_in or len(values) == 0:
-        raise InputError.expected(
-            network, "inputs", f"(n_samples, {n_in}) values", np.shape(x),
-            "reshape them, or give the network as many input units",
-        )  # fmt: skip
-    if not np.isfinite(values).all():
-        sample, unit = np.argwhere(~np.isfinite(values))[0]
-        raise InputError.expected(
-            network, f"inputs[{sample}, {unit}]", "a finite number", float(values[sample, unit]),
-            "mend or leave out the sample",
-        )  # fmt: skip
-    return values
-
-
-def check_targets(network: Network, y: ArrayLike, n_samples: int) -> Array:
-    """Return targets as ``(n_samples, n_out)``: integer labels become one-hot.
-
-    Parameters
-    ----------
-    network : Network
-    y : (n_samples,) int or (n_samples, n_out) float
-        A single label or target vector becomes a batch of one.
-    n_samples : int
-
-    Raises
-    ------
-    InputError
-        For what are no real numbers, a label outside the classes or of no integer type, another
-        shape or number, or a value that is not finite.
-    """
-    n_out = network.config.sizes[-1]
-    what = f"{n_samples} labels or ({n_samples}, {n_out}) values"
-    values = _real(network, "targets", what, y)
-    if np.issubdtype(values.dtype, np.integer) and values.ndim <= 1 and n_out > 1:
-        labels = np.atleast_1d(values)
-        if labels.shape != (n_samples,):
-            raise _wrong_number(network, n_samples, np.shape(y))
-        wrong = (labels < 0) | (labels >= n_out)
-        if wrong.any():
-            where = int(np.flatnonzero(wrong)[0])
-            raise InputError.expected(
-                network, f"labels[{where}]", f"a class from 0 to {n_out - 1}", int(labels[where]),
-                "renumber the classes, or give the network more outputs",
-            )  # fmt: skip
-        targets = np.zeros((n_samples, n_out), dtype=network.dtype)
-        targets[np.arange(n_samples), labels] = 1
-        return targets
-    targets = _converted(network, "targets", what, y)
-    if targets.ndim <= 1 and targets.size == n_samples * n_out:
-        targets = targets.reshape(n_samples, n_out)
-    if targets.shape == (n_samples,):
-        raise _no_labels(network, targets, values.dtype)
-    if targets.shape != (n_samples, n_out):
-        raise _wrong_number(network, n_samples, np.shape(y))
-    if not np.isfinite(targets).all():
-        sample, unit = np.argwhere(~np.isfinite(targets))[0]
-        raise InputError.expected(
-            network, f"targets[{sample}, {unit}]", "a finite number",
-            float(targets[sample, unit]), "mend or leave out the sample",
-        )  # fmt: skip
-    return targets
-
-
-def _real(network: Network, name: str, what: str, x: ArrayLike) -> NDArray:
-    """Return the array that was meant; refuse what is none, and what has an imaginary part."""
-    try:
-        values = np.asarray(x)
-    except (TypeError, ValueError):
-        raise _no_numbers(network, name, what, x) from None
-    check_real(network, name, values)
-    return values
-
-
-def _converted(network: Network, name: str, what: str, x: ArrayLike) -> Array:
-    """Return numbers as the network needs them; not copied where they are so already."""
-    values = _real(network, name, what, x)
-    try:
-        with np.errstate(over="ignore"):  # What float32 cannot hold is named as not finite.
-            return np.ascontiguousarray(values, dtype=network.dtype)
-    except (TypeError, ValueError, OverflowError):
-        raise _no_numbers(network, name, what, x) from None
-
-
-def _no_numbers(network: Network, name: str, what: str, got: object) -> InputError:
-    return InputError.expected(
-        network, name, what, type(got).__name__ + " of others",
-        "make all rows equally long, and numbers of words",
-    )  # fmt: skip
-
-
-def _no_labels(network: Network, labels: Array, dtype: np.dtype) -> InputError:
-    """Build the error of labels that are no integers, such as those of a table with a gap."""
-    classes = f"a class from 0 to {network.config.sizes[-1] - 1}"
-    gaps = np.flatnonzero(~np.isfinite(labels))
-    if len(gaps):
-        return InputError.expected(
-            network, f"labels[{gaps[0]}]", classes, float(labels[gaps[0]]),
-            "mend or leave out the sample",
-        )  # fmt: skip
-    return InputError.expected(
-        network, "labels", f"{classes}, as an integer", dtype, "write labels.astype(int)"
-    )
-
-
-def _wrong_number(network: Network, n_samples: int, got: Any) -> InputError:
-    n_out = network.config.sizes[-1]
-    return InputError.expected(
-        network, "targets", f"{n_samples} labels or ({n_samples}, {n_out}) values", got,
-        "give one target for each sample",
-    )  # fmt: skip

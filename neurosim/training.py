@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurosim.errors import ConfigError
 from neurosim.learner import Learner, Memory, diverged
-from neurosim.network import Network, check_inputs, check_targets
+from neurosim.network import Network
+from neurosim.samples import check_inputs, check_targets
 
 
 def batches(n_samples: int, batch: int, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:

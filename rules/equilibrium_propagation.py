@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurosim.errors import ConfigError
 from neurosim.learner import Direction, Learner, Memory
-from neurosim.network import Network, check_inputs
+from neurosim.network import Network
+from neurosim.samples import check_inputs
 
 Array = NDArray[np.floating]
 

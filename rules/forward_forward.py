@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurosim.errors import ConfigError
 from neurosim.learner import Direction, Learner, Memory, correlation
-from neurosim.network import Network, check_inputs, softmax
+from neurosim.network import Network, softmax
+from neurosim.samples import check_inputs
 
 Array = NDArray[np.floating]
 
@@ -161,13 +162,13 @@ class ForwardForward(Learner):
 
     def read_out(self, network: Network, x: ArrayLike) -> Array:
         """Return what the output layer says under a neutral label, ``(n_samples, n_out)``."""
-        x = without_label(check_inputs(network, x), network.config.sizes[-1])
+        x = without_label(check_inputs(network, x), network.n_outputs)
         pre = self._neutral(network, network.drive(0, x))
         return network.output(network.drive(network.n_layers - 1, pre))
 
     def _goodness_of_classes(self, network: Network, x: Array) -> Array:
         """Ask all classes at once; the product with the input is the same for all."""
-        n, n_out, n_hidden = len(x), network.config.sizes[-1], network.n_layers - 1
+        n, n_out, n_hidden = len(x), network.n_outputs, network.n_layers - 1
         bare = network.drive(0, without_label(x, n_out))
         labels = self._label_drive(network, np.arange(n_out))
         h = network.activation.value((bare + labels[:, None]).reshape(n_out * n, -1))
@@ -189,7 +190,7 @@ class ForwardForward(Learner):
         return miss[:, None], loss[:n] + loss[n:]
 
     def _label_input(self, network: Network, labels: NDArray[np.intp]) -> Array:
-        active = np.zeros((len(labels), network.config.sizes[-1]), dtype=network.dtype)
+        active = np.zeros((len(labels), network.n_outputs), dtype=network.dtype)
         active[np.arange(len(labels)), labels] = self.amplitude
         return active
 
@@ -198,7 +199,7 @@ class ForwardForward(Learner):
 
     def _neutral(self, network: Network, bare: Array) -> Array:
         """Return the last hidden activity, normalised, when every class is a little active."""
-        n_out = network.config.sizes[-1]
+        n_out = network.n_outputs
         each = network.dtype.type(self.amplitude / n_out)
         drive = bare + each * network.weights[0][:, :n_out].sum(axis=1)
         for layer in range(1, network.n_layers - 1):

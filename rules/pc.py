@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurosim.learner import Direction, Learner, Memory, Report, correlation
-from neurosim.network import Network, check_inputs
+from neurosim.network import Network
 from neurosim.online_inference import Room
 from neurosim.predictive_coding import Inference, Settled, settle
+from neurosim.samples import check_inputs
 
 Array = NDArray[np.floating]
 

@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurosim.errors import ConfigError
 from neurosim.learner import Direction, Learner, Memory, correlation
-from neurosim.network import Network, check_inputs
+from neurosim.network import Network
 from neurosim.optimisers import Optimiser
+from neurosim.samples import check_inputs
 
 Array = NDArray[np.floating]
 

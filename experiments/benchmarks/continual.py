@@ -15,7 +15,8 @@ from experiments.continual_network import NetworkMethod
 from neurosim.continual import live
 from neurosim.randomness import Streams
 from neurosim.resources import ResourceMeter
-from neurosim.streams import Stream, StreamConfig, mammoth
+from neurosim.stream_config import StreamConfig, mammoth
+from neurosim.streams import Stream
 
 WITHIN = 0.02
 """How far the mean accuracies of two programs of one method may be apart."""

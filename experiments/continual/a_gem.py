@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
 from neurosim.batches import checked_batch
-from neurosim.continual import ContinualLearner, Shape
+from neurosim.continual_learner import ContinualLearner, Shape
 from neurosim.representation import Replayed
 from neurosim.streams import Batch
 

@@ -12,7 +12,7 @@ from circuits.lamellae import Lamellae
 from circuits.lamellae_config import LamellaeConfig
 from neurosim.batches import checked_batch, checked_images
 from neurosim.codes import stack
-from neurosim.continual import CLOCK, ContinualLearner, Method, Shape
+from neurosim.continual_learner import CLOCK, ContinualLearner, Method, Shape
 from neurosim.errors import ConfigError, InputError, check_counts
 from neurosim.randomness import generator_state, restore_generator
 from neurosim.state import check_shapes

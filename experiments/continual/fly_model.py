@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.batches import checked_batch, checked_images
-from neurosim.continual import ContinualLearner, Method, Shape
+from neurosim.continual_learner import ContinualLearner, Method, Shape
 from neurosim.errors import ConfigError, check_counts
 from neurosim.ledger import Ledger
 from neurosim.streams import Batch

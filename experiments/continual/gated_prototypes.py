@@ -11,7 +11,7 @@ from circuits.lamellae import Lamellae
 from circuits.lamellae_config import LamellaeConfig
 from neurosim.batches import checked_batch, checked_images
 from neurosim.codes import stack
-from neurosim.continual import ContinualLearner, Method, Shape
+from neurosim.continual_learner import ContinualLearner, Method, Shape
 from neurosim.streams import Batch
 
 Array = NDArray[np.float32]

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from experiments.continual_network import NetworkLearner, NetworkMethod
 from neurosim.batches import checked_batch
-from neurosim.continual import ContinualLearner, Shape
+from neurosim.continual_learner import ContinualLearner, Shape
 from neurosim.errors import check_counts
 from neurosim.ledger import Ledger
 from neurosim.network import Network
@@ -118,6 +118,8 @@ class _Dreaming(NetworkLearner):
         x, targets, weights = batch.x, self.one_hot(batch.y), self._weights(len(batch.y))
         if self.before is not None:
             dreams, names = self._dream(len(batch.y), self.rng, *self.before)
+            # The decoder is half of the generator.
+            self.ledger.add(0, 0, len(dreams) * self._n_weights // 2, 2 * self._n_weights)
             x, targets = np.concatenate([x, dreams]), np.concatenate([targets, names])
         share = weights[:, None]
         self.move(self.gradient_of(x, lambda z, p: share * (targets - p)))
@@ -170,7 +172,6 @@ class _Dreaming(NetworkLearner):
         z = rng.standard_normal((n, generator.n_latent), np.float32)
         with torch.no_grad():
             x = torch.sigmoid(generator.decode(torch.from_numpy(z))).numpy()
-        self.ledger.add(0, 0, n * self._n_weights // 2, 2 * self._n_weights)
         return x, self.one_hot(network.forward(x).drives[-1].argmax(axis=1))
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from experiments.continual_network import RawMemory
 from neurosim.batches import checked_batch, checked_images
-from neurosim.continual import ContinualLearner, Method, Shape
+from neurosim.continual_learner import ContinualLearner, Method, Shape
 from neurosim.streams import Batch
 
 Array = NDArray[np.float32]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from experiments.continual_network import NetworkLearner, NetworkMethod
-from neurosim.continual import ContinualLearner, Shape
+from neurosim.continual_learner import ContinualLearner, Shape
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from experiments.continual.ewc import EWC, Elastic
-from neurosim.continual import ContinualLearner, Shape
+from neurosim.continual_learner import ContinualLearner, Shape
 
 
 @dataclass(frozen=True)

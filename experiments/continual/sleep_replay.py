@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
 from neurosim.batches import checked_batch, checked_images
-from neurosim.continual import ContinualLearner, Shape
+from neurosim.continual_learner import ContinualLearner, Shape
 from neurosim.errors import ConfigError
 from neurosim.learner import Memory
 from neurosim.ledger import Ledger

@@ -17,7 +17,7 @@ from circuits.night_config import NightConfig
 from experiments.continual.fast_memory import maps_for
 from experiments.replay_controls import RandomReplay, RawReplay
 from experiments.sleeper import Sleeper
-from neurosim.continual import ContinualLearner, Method, Shape
+from neurosim.continual_learner import ContinualLearner, Method, Shape
 from neurosim.errors import ConfigError, check_counts
 
 Bedtime = Literal["task", "samples", "fatigue", "never"]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from experiments.continual.nearest_class_mean import Means
 from neurosim.batches import checked_batch, checked_images
-from neurosim.continual import ContinualLearner, Method, Shape
+from neurosim.continual_learner import ContinualLearner, Method, Shape
 from neurosim.errors import ConfigError
 from neurosim.streams import Batch
 

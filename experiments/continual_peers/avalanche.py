@@ -103,11 +103,11 @@ def load_torchvision() -> ModuleType:
     except RuntimeError as error:
         if "torchvision::" not in str(error):
             raise
-    import torch
+    from torch import library
 
     for name in [n for n in sys.modules if n.split(".")[0] == "torchvision"]:
         del sys.modules[name]
-    _kept.append(torch.library.Library("torchvision", "DEF"))
+    _kept.append(library.Library("torchvision", "DEF"))
     _kept[0].define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     finder = _Skip()
     sys.meta_path.insert(0, finder)

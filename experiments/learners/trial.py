@@ -17,8 +17,9 @@ from neurosim.hdf5 import pack_hdf5, unpack_hdf5
 from neurosim.learner import Learner, Memory, diverged
 from neurosim.ledger import Ledger
 from neurosim.metrics import steps_to_criterion
-from neurosim.network import Network, check_inputs, check_targets
+from neurosim.network import Network
 from neurosim.randomness import Streams
+from neurosim.samples import check_inputs, check_targets
 from neurosim.task import Stage, Task
 from neurosim.training import batches
 

@@ -11,7 +11,8 @@ from circuits.lamellae_config import QUIET, LamellaeConfig
 from circuits.lamellar_readout import decode, ideal_sheets
 from neurosim.codes import SparseCode
 from neurosim.errors import ConfigError, InputError
-from neurosim.streams import Stream, StreamConfig
+from neurosim.stream_config import StreamConfig
+from neurosim.streams import Stream
 from rules.instar import Instar
 
 SMALL = FeatureMapsConfig(n_fields=6, side=3, pool=2, winners=2, development=3, patches=40)

@@ -10,7 +10,8 @@ from experiments import continual_peers
 from experiments.__main__ import main
 from experiments.benchmarks import continual
 from experiments.class_incremental import ARMS
-from neurosim.streams import Stream, mammoth
+from neurosim.stream_config import mammoth
+from neurosim.streams import Stream
 
 INSTALLED = sorted(continual_peers.installed())
 

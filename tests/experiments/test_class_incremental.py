@@ -9,12 +9,14 @@ from experiments import class_incremental
 from experiments.continual.fast_memory import FastMemory
 from experiments.continual.nearest_class_mean import NearestClassMean
 from neurosim import continual_metrics as measures
-from neurosim.continual import Method, live
+from neurosim.continual import live
+from neurosim.continual_learner import Method
 from neurosim.datasets import load
 from neurosim.discovery import members
 from neurosim.errors import ConfigError
 from neurosim.randomness import Streams
-from neurosim.streams import Stream, StreamConfig
+from neurosim.stream_config import StreamConfig
+from neurosim.streams import Stream
 
 METHODS = members("experiments.continual", Method)
 

@@ -18,14 +18,15 @@ from experiments.continual.si import SI
 from experiments.continual.sleeping import NIGHT
 from experiments.continual.streaming_lda import StreamingLDA
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
-from neurosim.continual import ContinualLearner, Method, Shape, n_bytes
+from neurosim.continual_learner import ContinualLearner, Method, Shape, n_bytes
 from neurosim.datasets import load
 from neurosim.discovery import members
 from neurosim.errors import ConfigError, InputError
 from neurosim.hdf5 import pack_hdf5, unpack_hdf5
 from neurosim.network import softmax
 from neurosim.representation import Replaying, Representing
-from neurosim.streams import Batch, Stream, StreamConfig
+from neurosim.stream_config import StreamConfig
+from neurosim.streams import Batch, Stream
 
 METHODS = members("experiments.continual", Method)
 every_method = pytest.mark.parametrize("name", METHODS)
@@ -148,6 +149,18 @@ def test_a_look_inside_changes_nothing_and_finds_rates(name):
         assert all(0 <= each < 4 for each in replayed.classes) and len(replayed.classes) <= 5
     for key, array in learner.state.items():
         np.testing.assert_array_equal(array, before[key])
+
+
+def test_dreams_that_are_only_looked_at_are_not_booked_as_learning():
+    learner = quick("generative_replay").begin(SHAPE, np.random.default_rng(0))
+    learner.observe(drawn_batch())
+    learner.end_of_task(0)
+    alone = learner.ledger.multiply_adds
+    learner.observe(drawn_batch(task=1))
+    booked = replace(learner.ledger)
+    assert booked.multiply_adds > 3 * alone  # Twice the images, half of which were dreamt.
+    assert len(learner.replay(5, np.random.default_rng(1)).classes) == 5
+    assert learner.ledger == booked
 
 
 @pytest.mark.parametrize("maps", [True, False])

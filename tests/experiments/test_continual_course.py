@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from experiments.continual.nearest_class_mean import NearestClassMean
-from neurosim.continual import Method, first_samples, live
+from neurosim.continual import first_samples, live
+from neurosim.continual_learner import Method
 from neurosim.datasets import ImageSet, load
 from neurosim.discovery import members
 from neurosim.errors import NumericalError
-from neurosim.streams import Stream, StreamConfig, mammoth
+from neurosim.stream_config import StreamConfig, mammoth
+from neurosim.streams import Stream
 
 METHODS = members("experiments.continual", Method)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.continual.er import ER
-from neurosim.continual import Shape
+from neurosim.continual_learner import Shape
 from neurosim.streams import Batch
 
 SHAPE = Shape(16, 4, (4, 4))

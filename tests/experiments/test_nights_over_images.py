@@ -15,13 +15,15 @@ from experiments.backprop_cortex import BackpropCortex
 from experiments.continual.sleeping import NIGHT, Sleeping
 from experiments.sleeper import CLOCK, Sleeper
 from neurosim import contracts
-from neurosim.continual import Shape, live
+from neurosim.continual import live
+from neurosim.continual_learner import Shape
 from neurosim.contracts import drift_since_dusk
 from neurosim.errors import ConfigError, InputError
 from neurosim.hdf5 import pack_hdf5, unpack_hdf5
 from neurosim.optimisers import Optimiser
 from neurosim.randomness import Streams
-from neurosim.streams import Batch, Stream, StreamConfig
+from neurosim.stream_config import StreamConfig
+from neurosim.streams import Batch, Stream
 
 TINY = replace(NIGHT, steps=8, bursts_per_memory=8)
 SHAPE = Shape(64, 4, (8, 8))

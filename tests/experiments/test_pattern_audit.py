@@ -13,7 +13,8 @@ from experiments.continual.sleeping import NIGHT, Sleeping
 from experiments.inside_a_sleeper import audit_inside
 from neurosim.continual import live
 from neurosim.randomness import Streams
-from neurosim.streams import Stream, StreamConfig
+from neurosim.stream_config import StreamConfig
+from neurosim.streams import Stream
 
 SHEET = (4, 4, 3)
 CONFIG = LamellaeConfig(n_classes=2, cells=6, extent=2, stride=2, cooperativity=0.0)

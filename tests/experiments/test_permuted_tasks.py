@@ -7,7 +7,7 @@ import pytest
 from experiments import permuted_tasks
 from experiments.continual.fast_memory import FastMemory
 from experiments.permuted_tasks import Config, Result
-from neurosim.continual import Shape
+from neurosim.continual_learner import Shape
 from neurosim.errors import ConfigError, InputError
 from neurosim.streams import Batch
 

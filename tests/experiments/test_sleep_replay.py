@@ -9,7 +9,8 @@ import torch
 from experiments.class_incremental import PROTOCOLS
 from experiments.continual import sleep_replay
 from experiments.continual.sleep_replay import SleepReplay, _sleep
-from neurosim.continual import Shape, live
+from neurosim.continual import live
+from neurosim.continual_learner import Shape
 from neurosim.errors import ConfigError
 from neurosim.streams import Batch, Stream
 

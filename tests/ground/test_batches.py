@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neurosim.batches import checked_batch, checked_images
-from neurosim.continual import Shape
+from neurosim.continual_learner import Shape
 from neurosim.errors import InputError
 from neurosim.streams import Batch
 

@@ -7,7 +7,8 @@ import pytest
 
 from neurosim.datasets import ImageSet
 from neurosim.representation import OF_REPLAY, PART, Replayed, look_inside, nearest
-from neurosim.streams import Stream, StreamConfig
+from neurosim.stream_config import StreamConfig
+from neurosim.streams import Stream
 
 
 def a_stream(**changes):

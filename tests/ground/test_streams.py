@@ -7,7 +7,8 @@ import pytest
 
 from neurosim.datasets import ImageSet
 from neurosim.errors import ConfigError, InputError
-from neurosim.streams import Stream, StreamConfig, mammoth, van_de_ven, van_de_ven_permuted
+from neurosim.stream_config import StreamConfig, mammoth, van_de_ven, van_de_ven_permuted
+from neurosim.streams import Stream
 
 N_TRAIN, N_TEST, SIDE = 12, 3, 4
 SMALL = StreamConfig("digits", batch=5)

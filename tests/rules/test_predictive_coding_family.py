@@ -1,5 +1,7 @@
 """The predictive-coding learners: equal to backprop where theory says so, and only there."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -276,3 +278,5 @@ def test_an_inference_that_diverges_says_in_which_step_of_training(name, n, way)
         wild.learn(network, memory, x, y)
     step = int(str(caught.value).split(", at step ")[1].split()[0])
     assert step >= done if name == "ipc" else step == done
+    # As when a worker hands it to the process that started it.
+    assert str(copy.copy(caught.value)) == str(caught.value)
