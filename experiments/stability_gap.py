@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from experiments import nights_over_images as nights
 from experiments.comparison import Measured, check_names, compare, key, record
 from experiments.sleeper import Sleeper
-from neurosim.continual import Shape
+from neurosim.continual_learner import Shape
 from neurosim.errors import check_counts
 from neurosim.hdf5 import Arrays
 from neurosim.metrics import mean_interval
