@@ -31,10 +31,15 @@ from neurosim.stream_config import StreamConfig
 from neurosim.streams import Stream
 
 RELEASED = Sleeping(
-    night=replace(NIGHT, release=True, lessons_per_step=64, dreams_per_step=128, onset=0.0),
-    eta=3e-3, dream_weight=2.0, styles=16,
+    night=replace(NIGHT, release=True, lessons_per_step=64, dreams_per_step=128),
+    gyrus=replace(GYRUS, volatility=0), eta=3e-3, dream_weight=2.0, styles=16,
 )  # fmt: skip
-"""After its nights the hippocampus is empty: what was learnt before must come of dreams."""
+"""After its nights the hippocampus is empty: what was learnt before must come of dreams.
+
+What is freed by morning need not wander."""
+
+GENTLE = replace(NIGHT, onset=1 / 3)
+"""Of a night whose learning rate rises over its first third."""
 
 WINNERS = (1, 2, 6, 20, 60, 100)
 """Cells of a class, of 200, that a pattern turns."""
@@ -62,8 +67,8 @@ ARMS: Mapping[str, Sleeping] = MappingProxyType(
         "no sleep": Sleeping(bedtime="never"),
         "no CA3 synapses": Sleeping(ca3=LamellarCA3Config(recurrent=False)),
         "no DG competition": Sleeping(gyrus=replace(GYRUS, competition=False)),
-        "abrupt night": Sleeping(night=replace(NIGHT, onset=0.0)),
-        "backprop abrupt night": Sleeping(cortex="backprop", night=replace(NIGHT, onset=0.0)),
+        "gentle night": Sleeping(night=GENTLE),
+        "backprop gentle night": Sleeping(cortex="backprop", night=GENTLE),
         "steady synapses": Sleeping(gyrus=replace(GYRUS, volatility=0)),
         "faint parts written": Sleeping(
             gyrus=replace(GYRUS, cooperativity=0.0, least_wins=2, volatility=0)

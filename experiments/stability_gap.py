@@ -71,7 +71,7 @@ class Config:
     part: str = "test"
     steps: int = 300
     every: int = 20
-    arms: tuple[str, ...] = ("night", "backprop")
+    arms: tuple[str, ...] = ("night", "backprop", "gentle night", "backprop gentle night")
     seeds: tuple[int, ...] = tuple(range(5))
     workers: int = 0
 

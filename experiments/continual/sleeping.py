@@ -27,17 +27,14 @@ Source = Literal["ca3", "random", "raw"]
 NIGHT = NightConfig(
     cycles=1, bursts_per_memory=25, steps=300, steps_for=1 << 40, lessons_per_step=128,
     dreams_per_step=0, recombined=0.0, continued=0, confidence=0.9, drift_limit=float("inf"),
-    release=False, onset=1 / 3,
+    release=False,
 )  # fmt: skip
-"""A night of one long cycle; the hippocampus stays, as an archive, and so no dreams are needed.
-
-It begins gently: with full steps from the tenth on, an old class loses up to a tenth of its
-accuracy in the first of them, though it has it back by dawn (`experiments.stability_gap`)."""
+"""A night of one long cycle; the hippocampus stays, as an archive, and so no dreams are needed."""
 
 GYRUS = LamellaeConfig(cooperativity=0.05, volatility=1)
 """Fainter parts are written than by the fast memory, since the cortex misses them: the least at
-which no cell was an image's on the validation streams of two seeds. What the cortex learns from
-cells that have wandered by a count is no less."""
+which no cell was an image's on the validation streams of two seeds. Cells wander by a count at
+dusk, so that the mean of many images does not stay beside one of them."""
 
 
 @dataclass(frozen=True)
