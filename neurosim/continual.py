@@ -14,6 +14,7 @@ from neurosim import continual_metrics as measures
 from neurosim.course import SHOTS, Course
 from neurosim.errors import ConfigError, NumericalError
 from neurosim.ledger import counting
+from neurosim.ranges import check_fields
 from neurosim.representation import look_inside
 from neurosim.resources import ResourceMeter
 from neurosim.streams import Batch, Stream, Task
@@ -69,7 +70,7 @@ class ContinualLearner(Protocol):
 
 @dataclass(frozen=True)
 class Method:
-    """A way to learn continually: a frozen dataclass, all parameters with defaults.
+    """A way to learn continually: a frozen dataclass, all parameters with defaults and ranges.
 
     Attributes
     ----------
@@ -79,11 +80,19 @@ class Method:
         ACC [%] by protocol, ``"mammoth"`` or ``"van_de_ven"``; empty where none is known to us.
     joint : bool
         Whether it is shown all tasks mixed.
+
+    Raises
+    ------
+    ConfigError
+        For a parameter of another type than written, or out of its range; see `neurosim.ranges`.
     """
 
     source: ClassVar[str]
     published: ClassVar[Mapping[str, float]] = {}
     joint: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn learner."""

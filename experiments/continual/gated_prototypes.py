@@ -12,6 +12,7 @@ from circuits.lamellae_config import LamellaeConfig
 from neurosim.batches import checked_batch, checked_images
 from neurosim.codes import stack
 from neurosim.continual import ContinualLearner, Method, Shape
+from neurosim.ranges import Count
 from neurosim.streams import Batch
 
 Array = NDArray[np.float32]
@@ -32,7 +33,7 @@ class GatedPrototypes(Method):
     with 10, 50 and 100 a class of 8 bits, not normalised.
     """
 
-    per_class: int = 50
+    per_class: Count = 50
 
     source: ClassVar[str] = "MacQueen (1967); Kohonen (1990) Proc. IEEE 78:1464"
     published: ClassVar[Mapping[str, float]] = {}
