@@ -78,6 +78,7 @@ class _Prototypes:
         return {f"memory/{name}": array for name, array in self.lamella.state.items()}
 
     def _sheet(self, x: Array) -> Array:
+        """Return images as square sheets, each image in the upper left corner."""
         rows, columns = self.shape.image_shape
         extent = max(rows, columns)
         images = checked_images(x, self.shape).reshape(-1, rows, columns)
