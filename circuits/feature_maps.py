@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import numba
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from neurosim.errors import ConfigError, InputError, check_real
 from neurosim.ledger import Ledger
+from neurosim.ranges import Count, Range, check_fields
 from neurosim.state import check_shapes
 
 FloatArray = NDArray[np.float32]
@@ -25,6 +27,8 @@ SLOWEST = 0.01
 """A field never learns more slowly, so that early patches do not decide."""
 
 MOST_FIELDS = 256
+
+Fields = Annotated[int, Range(2, MOST_FIELDS)]
 
 
 @dataclass(frozen=True)
@@ -47,29 +51,24 @@ class FeatureMapsConfig:
         Of each of those images.
     """
 
-    n_fields: int = 32
-    side: int = 5
-    pool: int = 4
-    winners: int = 3
-    development: int = 400
-    patches: int = 100
+    n_fields: Fields = 32
+    side: Count = 5
+    pool: Count = 4
+    winners: Count = 3
+    development: Count = 400
+    patches: Count = 100
 
     def __post_init__(self) -> None:
-        if not 2 <= self.n_fields <= MOST_FIELDS or not 1 <= self.winners < self.n_fields:
+        check_fields(self)
+        if self.winners >= self.n_fields:
             raise ConfigError.expected(
-                self, "n_fields", f"2 to {MOST_FIELDS}, more than winners",
-                (self.n_fields, self.winners), "try 32 and 3",
+                self, "winners", f"fewer than the {self.n_fields} fields", self.winners,
+                "take fewer, or more fields",
             )  # fmt: skip
-        if self.side < 1 or self.side % 2 == 0 or self.pool < 1:
+        if self.side % 2 == 0:
             raise ConfigError.expected(
-                self, "side", "an odd number of pixels, and a pool of 1 or more",
-                (self.side, self.pool), "try 5 and 4",
-            )  # fmt: skip
-        if self.development < 1 or self.patches < 1:
-            raise ConfigError.expected(
-                self, "development", "an image and a patch or more",
-                (self.development, self.patches), "try 400 and 100",
-            )  # fmt: skip
+                self, "side", "an odd number of pixels", self.side, "leave it out for 5"
+            )
 
 
 class FeatureMaps:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from neurosim.errors import ConfigError, check_counts
+from neurosim.errors import ConfigError
+from neurosim.ranges import Count, OneOf, PartialShare, Positive, Share, Whole, check_fields
 
 FINEST = 255
 """Steps of the input at most: distances are sums of whole numbers, the same in any order."""
 
 QUIET = 0.3
 """Activity of a lamella at which divisive inhibition halves it."""
+
+Bits = Annotated[int, OneOf((4, 8))]
+"""Of a weight."""
 
 
 @dataclass(frozen=True)
@@ -52,45 +57,31 @@ class LamellaeConfig:
         day on which its class was met. 0: none does.
     """
 
-    n_classes: int = 10
-    cells: int = 60
-    extent: int = 3
-    stride: int = 2
-    bits: int = 4
-    strongest: float = 0.35
-    conscience: float = 0.5
-    patience: float = 0.5
+    n_classes: Count = 10
+    cells: Count = 60
+    extent: Count = 3
+    stride: Count = 2
+    bits: Bits = 4
+    strongest: Positive = 0.35
+    conscience: Share = 0.5
+    patience: Share = 0.5
     room: bool = True
-    winners: int = 1
+    winners: Count = 1
     competition: bool = True
-    cooperativity: float = 0.085
-    least_wins: int = 5
-    volatility: int = 0
+    cooperativity: PartialShare = 0.085
+    least_wins: Count = 5
+    volatility: Whole = 0
 
     def __post_init__(self) -> None:
-        check_counts(self, "n_classes", "cells", "extent", "stride", "least_wins")
-        check_counts(self, "volatility", least=0)
+        check_fields(self)
         most = self.cells if self.competition else 1
-        if not 1 <= self.winners <= most:
+        if self.winners > most:
             raise ConfigError.expected(self, "winners", f"1 to {most} cells", self.winners, "try 1")
-        if self.bits not in (4, 8):
-            raise ConfigError.expected(self, "bits", "4 or 8", self.bits, "choose one of them")
-        if not (self.strongest > 0 and 0 <= min(self.conscience, self.patience)) or (
-            max(self.conscience, self.patience) > 1
-        ):
-            raise ConfigError.expected(
-                self, "conscience", "0..1, so patience, and strongest above 0",
-                (self.conscience, self.patience, self.strongest), "try 0.5, 0.5 and 0.35",
-            )  # fmt: skip
         if self.volatility > self.most // 2:
             raise ConfigError.expected(
                 self, "volatility", f"at most {self.most // 2} counts of {self.bits} bits",
                 self.volatility, "try 1",
             )  # fmt: skip
-        if not 0 <= self.cooperativity < 1:
-            raise ConfigError.expected(
-                self, "cooperativity", "0 up to, but not, 1", self.cooperativity, "try 0.085"
-            )
 
     @property
     def most(self) -> int:

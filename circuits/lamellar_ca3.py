@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.errors import ConfigError
 from neurosim.ledger import Ledger
+from neurosim.ranges import OneOf, Positive, Range, Whole, check_fields
 from neurosim.state import check_shapes
 
 IntArray = NDArray[np.integer]
@@ -37,22 +37,14 @@ class LamellarCA3Config:
         burst under low acetylcholine the deep begin. 1 makes all alike.
     """
 
-    bits: int = 4
-    sweeps: int = 2
-    doubt: float = 0.03
+    bits: Annotated[int, OneOf((1, 4, 8))] = 4
+    sweeps: Whole = 2
+    doubt: Positive = 0.03
     recurrent: bool = True
-    deepest: int = 1
+    deepest: Annotated[int, Range(1, 255)] = 1
 
     def __post_init__(self) -> None:
-        if self.bits not in (1, 4, 8):
-            raise ConfigError.expected(self, "bits", "1, 4 or 8", self.bits, "choose one of them")
-        if self.sweeps < 0 or not self.doubt > 0:
-            raise ConfigError.expected(
-                self, "sweeps", "0 or more, and a doubt above 0", (self.sweeps, self.doubt),
-                "try 2 and 0.03",
-            )  # fmt: skip
-        if not 1 <= self.deepest <= 255:
-            raise ConfigError.expected(self, "deepest", "1 to 255", self.deepest, "try 1")
+        check_fields(self)
 
     @property
     def most(self) -> int:

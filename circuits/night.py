@@ -262,7 +262,8 @@ class Night:
             trust = [lessons[items].confidence for items in chosen]
             done = (number - 1) * n_steps + step
             pace = self.pace(done, config.cycles * n_steps)
-            loss = self.cortex.learn(chosen, trust, rehearsed, pace)
+            if chosen or rehearsed:  # A step may have neither a lesson nor a dream.
+                loss = self.cortex.learn(chosen, trust, rehearsed, pace)
             n_tokens += sum(map(len, chosen)) + sum(map(len, rehearsed))
             if self.on_step is not None:
                 self.on_step(done + 1)

@@ -1,9 +1,18 @@
 """How a night runs: cycles, bursts, lessons and dreams."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from neurosim.errors import ConfigError
 from neurosim.phases import Schedule
+from neurosim.ranges import (
+    Count,
+    NotNegative,
+    PartialShare,
+    Range,
+    Share,
+    Whole,
+    check_fields,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,34 +60,29 @@ class NightConfig:
     Raises
     ------
     ConfigError
-        For a night without a cycle.
+        For a night without a cycle, and for what is out of its range.
     """
 
-    cycles: int = 5
-    bursts_per_memory: float = 1.6
-    steps: int = 60
-    steps_for: int = 60
-    lessons_per_step: int = 14
-    dreams_per_step: int = 28
-    recombined: float = 0.5
-    rehearsals: float = 24.0
-    continued: int = 300
-    composure: float = 0.3
-    confidence: float = 0.9
+    cycles: Count = 5
+    bursts_per_memory: NotNegative = 1.6
+    steps: Whole = 60
+    steps_for: Count = 60
+    lessons_per_step: Whole = 14
+    dreams_per_step: Whole = 28
+    recombined: Share = 0.5
+    rehearsals: NotNegative = 24.0
+    continued: Whole = 300
+    composure: NotNegative = 0.3
+    confidence: NotNegative = 0.9
     rem: bool = True
-    tilt: float = 0.0
-    crowded: float = 0.5
-    drift_limit: float = 1.25
+    tilt: PartialShare = 0.0
+    crowded: NotNegative = 0.5
+    drift_limit: Annotated[float, Range(0, infinite=True)] = 1.25
     release: bool = True
-    onset: float = 0.0
+    onset: Share = 0.0
 
     def __post_init__(self) -> None:
-        if self.cycles < 1:
-            raise ConfigError.expected(
-                self, "cycles", "a whole number from 1", self.cycles, "people sleep four to six"
-            )
-        if not 0 <= self.onset <= 1:
-            raise ConfigError.expected(self, "onset", "a share, 0 to 1", self.onset, "try 0.3")
+        check_fields(self)
 
     def schedule(self) -> Schedule:
         """Return the phases of the night in order of time."""

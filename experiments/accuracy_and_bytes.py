@@ -7,6 +7,7 @@ holds them, so that methods measured on different days stand on one figure.
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,8 @@ COLOURS: Mapping[str, str] = MappingProxyType(
 
 TICKS = (20, 40, 60, 70, 80, 85, 90, 93, 95, 97, 98, 99)
 """Accuracies that are written at the axis [%]."""
+WIDEST = 18
+"""Letters in a line of a method's name."""
 
 expected = {
     "best_mnist": (98.0, "this project's bar for the fast memory on Split-MNIST in 1.1 MB [%]"),
@@ -246,4 +249,5 @@ def _name(axes: Axes, rows: tuple[Row, ...], name: str) -> None:
     alone = [r for r in rows if not r.family]
     left = axes.get_xlim()[0]
     x = [getattr(row, name) or left for row in alone]
-    name_points(axes, [row.method for row in alone], x, [row.accuracy for row in alone])
+    names = [textwrap.fill(row.method, WIDEST) for row in alone]  # Two short lines find more room.
+    name_points(axes, names, x, [row.accuracy for row in alone])

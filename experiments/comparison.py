@@ -38,19 +38,20 @@ Measured = dict[str, dict[str, NDArray[np.float64]]]
 
 
 def check_names(config: object, field: str, names: Sequence[str], known: Sequence[str]) -> None:
-    """Refuse a name that is not known, and suggest the nearest.
+    """Refuse a name that is not known, and suggest the nearest; and one that comes twice.
 
     Raises
     ------
     ConfigError
-        At the first unknown name.
+        At the first such name.
     """
-    for name in names:
+    for k, name in enumerate(names):
         if name not in known:
-            near = nearest_name(name, known) or known[0]
-            raise ConfigError.expected(
-                config, field, f"some of {', '.join(known)}", name, f"did you mean {near}?"
-            )
+            near = nearest_name(name, known)
+            mend = f"did you mean {near}?" if near else "choose among them"
+            raise ConfigError.expected(config, field, f"some of {', '.join(known)}", name, mend)
+        if name in names[:k]:
+            raise ConfigError.expected(config, field, "each name once", names, "name it once")
 
 
 def key(arm: str) -> str:

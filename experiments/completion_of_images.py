@@ -280,8 +280,8 @@ def plot(result: Result, axes: Axes) -> None:
         "covered": covered,
         f"linear\n{result.linear['errors'][0]:.4f}": result.linear["shown"],
         f"cortex\n{result.measured['errors'][:, 0].mean():.4f}": result.measured["shown"][0],
-        "dreams\nof 0 to 9": result.measured["dreams"][0],
-        "others": result.measured["more_dreams"][0],
+        "dreams of\nclasses 0 to 9": result.measured["dreams"][0],
+        "other dreams\nof the same": result.measured["more_dreams"][0],
     }
     side, gap = math.isqrt(n_pixels), max(1, math.isqrt(n_pixels) // 8)
     step = side + gap
@@ -294,4 +294,8 @@ def plot(result: Result, axes: Axes) -> None:
         axes.text(-gap, r * step + side / 2, name, ha="right", va="center", fontsize=9)
     axes.imshow(sheet, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
     axes.set_axis_off()
-    axes.set_title(f"{result.config.source}: mean square of the lower half beside", fontsize=10)
+    axes.set_title(
+        f"Test images of {result.config.source}, their lower halves covered and completed\n"
+        "(numbers: mean squared error of a pixel of the lower half, over all test images)",
+        fontsize=9,
+    )

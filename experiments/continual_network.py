@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.batches import checked_batch, checked_images
 from neurosim.continual_learner import Method, Shape
-from neurosim.errors import ConfigError, check_counts
+from neurosim.errors import ConfigError
 from neurosim.learner import Memory
 from neurosim.network import Network, NetworkConfig
 from neurosim.optimisers import Moments, Optimiser
+from neurosim.ranges import Count, Positive
 from neurosim.representation import Replayed
 from neurosim.streams import Batch
 from rules.backprop import Backprop
@@ -45,16 +46,13 @@ class NetworkMethod(Method):
         What the method's fields are in that protocol; the defaults are Mammoth's.
     """
 
-    hidden: tuple[int, ...] = (100, 100)
-    optimiser: str = "sgd"
-    eta: float = 0.03
-    gain: float = 1.0
+    hidden: tuple[Count, ...] = (100, 100)
+    optimiser: Literal["sgd", "adam"] = "sgd"
+    eta: Positive = 0.03
+    gain: Positive = 1.0
     drawn_biases: bool = False
 
     van_de_ven: ClassVar[Mapping[str, Any]] = {}
-
-    def __post_init__(self) -> None:
-        check_counts(self, "gain", least=0)
 
 
 class NetworkLearner:
@@ -77,7 +75,7 @@ class NetworkLearner:
         if method.drawn_biases:
             for biases, n_pre in zip(self.network.biases, sizes[:-1], strict=True):
                 biases[:] = rng.uniform(-(n_pre**-0.5), n_pre**-0.5, size=biases.shape)
-        kind = Optimiser(method.optimiser, method.eta)  # type: ignore[arg-type]
+        kind = Optimiser(method.optimiser, method.eta)
         self.moments = Moments(kind, self.network.parameters)
         self._memory = Memory(self.moments)
         self.tasks_done = 0

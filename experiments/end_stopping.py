@@ -303,7 +303,7 @@ def plot(result: Result, axes: Axes) -> None:
     left.set_axis_off()
     n = int((quality >= result.config.quality).sum())
     left.set_title(f"{n} of {len(fields)} fields are Gabors", fontsize=10)
-    right = axes.inset_axes((0.56, 0.14, 0.44, 0.8))
+    right = axes.inset_axes((0.56, 0.12, 0.44, 0.66))
     for feedback, colour, name in ((True, "#0072B2", "with"), (False, "#D55E00", "without")):
         tuning = result.tuning(feedback)
         right.plot(
@@ -313,8 +313,10 @@ def plot(result: Result, axes: Axes) -> None:
             intervals = [mean_interval(column) for column in tuning.T]
             low, high = [i.low for i in intervals], [i.high for i in intervals]
             right.fill_between(result.config.lengths, low, high, color=colour, alpha=0.2, lw=0)
-    right.axvline(side, color="0.6", lw=0.8, ls=":")
+    right.axvline(side, color="0.4", lw=1, ls=":", label=f"side of a field, {side} pixels")
     right.set_ylim(0, 1.05)
     label(right.xaxis, "length of the bar", "pixels")
     label(right.yaxis, "response of error cells", "of the largest")
-    right.legend(fontsize=8)
+    shaded = len(result.config.seeds) > 1
+    title = "mean and 95 % interval over seeds" if shaded else None
+    right.legend(fontsize=8, title=title, title_fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))

@@ -195,9 +195,8 @@ def plot(result: Result, axes: Axes) -> None:
     )
     for time, line, words in ((0, ":", "before"), (1, "-", "after")):
         values = result.inhibition[:, time]
-        axes.plot(
-            channel, values.mean(axis=0), f"s{line}", color=INHIBITION, label=f"inhibition {words}"
-        )
+        said = f"inhibition {words}: mean and range over seeds"
+        axes.plot(channel, values.mean(axis=0), f"s{line}", color=INHIBITION, label=said)
         axes.fill_between(
             channel, values.min(axis=0), values.max(axis=0), color=INHIBITION, alpha=0.2
         )
@@ -207,7 +206,9 @@ def plot(result: Result, axes: Axes) -> None:
     axes.legend(loc="upper left", fontsize=8)
     corner = axes.inset_axes((0.62, 0.68, 0.36, 0.3))
     corner.plot(result.rates.mean(axis=0), color="0.3", linewidth=1)
-    corner.axhline(result.config.target, color="black", linestyle="--", linewidth=1)
+    target = f"target, {result.config.target:g} Hz"
+    corner.axhline(result.config.target, color="black", linestyle="--", linewidth=1, label=target)
+    corner.legend(fontsize=7, loc="upper right")
     corner.set_xlabel("time (s)", fontsize=7)
     corner.set_ylabel("rate (Hz)", fontsize=7)
     corner.tick_params(labelsize=7)

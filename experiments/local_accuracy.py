@@ -370,14 +370,17 @@ def plot(result: Result, axes: Axes) -> None:
     for row, (arm, measured) in enumerate(result.measured.items()):
         interval = result.accuracy(arm)
         percent = 100 * measured["accuracy"]
-        axes.plot(percent, np.full(len(percent), row), ".", color="0.6", markersize=5)
+        once = "" if row else "one seed"
+        axes.plot(
+            percent, np.full(len(percent), row + 0.28), ".", color="0.6", markersize=5, label=once
+        )
         half = 100 * (interval.high - interval.mean) if len(percent) > 1 else 0.0
         axes.errorbar(
             100 * interval.mean, row, xerr=half, fmt="o", color=colour(arm), capsize=3, markersize=6
         )
         if bars and f"accuracy_{arm}" in expected:
             bar = 100 * expected[f"accuracy_{arm}"][0]
-            name = "" if axes.get_legend_handles_labels()[0] else "the bar"
+            name = "" if "the bar" in axes.get_legend_handles_labels()[1] else "the bar"
             axes.plot([bar, bar], [row - 0.3, row + 0.3], color="black", linewidth=1.5, label=name)
     names = [arm.replace("_", " ") for arm in result.measured]
     axes.set_yticks(range(len(names)), names)

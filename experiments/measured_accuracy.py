@@ -19,6 +19,7 @@ from neurosim.storage import read_json
 
 DATA = Path(__file__).parents[1] / "data" / "local_accuracy.json"
 TITLES = {"mnist": "MNIST", "fashion": "Fashion-MNIST"}
+MEAN = "mean over seeds and its 95 % interval"
 
 expected = {
     f"mnist_{name}": (number, source)
@@ -135,9 +136,10 @@ def plot(result: Result, axes: Axes) -> None:
     """Draw a panel a source: seeds, mean and 95 % interval of each learner, and its bar."""
     axes.set_axis_off()
     names = list(dict.fromkeys(name for row in result.rows.values() for name in row))
+    bars = "mnist" in result.rows
     width = 0.78 / len(result.rows)
     for k, (source, row) in enumerate(result.rows.items()):
-        panel = axes.inset_axes((0.22 + k * width, 0.08, width - 0.03, 0.86))
+        panel = axes.inset_axes((0.22 + k * width, 0.14, width - 0.03, 0.8))
         for y, name in enumerate(names):
             if name in row:
                 _draw(panel, y, name, row[name])
@@ -150,10 +152,16 @@ def plot(result: Result, axes: Axes) -> None:
         panel.tick_params(axis="x", labelsize=8)
         panel.set_title(TITLES[source], fontsize=10)
         label(panel.xaxis, "accuracy", "%")
+    key = axes.inset_axes((0, 0, 1, 0.03), frame_on=False, xticks=(), yticks=())
+    key.errorbar([], [], xerr=[], fmt="o", color="black", capsize=2, markersize=4, label=MEAN)
+    key.plot([], [], ".", color="0.6", markersize=6, label="one seed, where it was kept")
+    if bars:
+        key.plot([], [], "k|", markersize=9, markeredgewidth=1.5, label="this project's bar")
+    key.legend(fontsize=8, ncols=3, loc="center", frameon=False)
 
 
 def _draw(panel: Axes, y: int, name: str, each: Measured) -> None:
     mean, low, high = (100 * v for v in (each.interval.mean, each.interval.low, each.interval.high))
-    panel.plot(100 * each.seeds, np.full(len(each.seeds), y), ".", color="0.6", markersize=4)
+    panel.plot(100 * each.seeds, np.full(len(each.seeds), y + 0.28), ".", color="0.6", markersize=4)
     ends = [[mean - low], [high - mean]] if each.interval.n > 1 else None
     panel.errorbar(mean, y, xerr=ends, fmt="o", color=colour(name), capsize=2, markersize=4)

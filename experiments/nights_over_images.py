@@ -319,8 +319,11 @@ def _arms(result: Result, axes: Axes, arms: list[str], kind: str) -> None:
     """Draw every other arm as a row."""
     for row, arm in enumerate(arms):
         values = 100 * result.measured[arm]["acc"]
-        axes.plot(values, np.full(len(values), row), "o", color="#332288", markersize=3, alpha=0.5)
-        axes.plot(values.mean(), row, "|", color="#332288", markersize=12)
+        seeds, mean = ("", "") if row else ("a seed", "mean")
+        at = np.full(len(values), row)
+        axes.plot(values, at, "o", color="#332288", markersize=3, alpha=0.5, label=seeds)
+        axes.plot(values.mean(), row, "|", color="#332288", markersize=12, label=mean)
+    axes.legend(fontsize=7, loc="lower left")
     axes.set_yticks(range(len(arms)), arms, fontsize=7)
     axes.invert_yaxis()
     label(axes.xaxis, "accuracy of the cortex alone", "%")

@@ -252,7 +252,11 @@ def plot(result: Result, axes: Axes) -> None:
             0.8 * width,
             0.68 * height,
         )
-        _panel(result, figure, axes.inset_axes(place), legend=k == min(1, len(figures) - 1))
+        panel = axes.inset_axes(place)
+        _panel(result, figure, panel, legend=k == min(1, len(figures) - 1))
+        if column == 0:  # All panels measure the same, and there is no room between them.
+            label(panel.yaxis, "test error")
+            panel.yaxis.label.set_fontsize(8)
 
 
 def _panel(result: Result, figure: str, axes: Axes, legend: bool) -> None:
@@ -281,15 +285,13 @@ def _panel(result: Result, figure: str, axes: Axes, legend: bool) -> None:
             ms=4,
             lw=1,
             color=_COLOURS[rule],
-            label=rule,
+            label=f"{rule}, ours, 95 % interval",
         )
     axes.set_xlim(-0.5, len(settings) - 0.5)
     axes.set_xticks(at, [f"{s:g}" for s in settings])
     axes.tick_params(labelsize=7)
     axes.set_title(f"{figure.replace('_', ' ')} (Fig. {PUBLISHED[figure]['figure']})", fontsize=9)
     label(axes.xaxis, _AXIS[figure])
-    label(axes.yaxis, "test error")
     axes.xaxis.label.set_fontsize(8)
-    axes.yaxis.label.set_fontsize(8)
     if legend:
         axes.legend(fontsize=6, loc="upper left")

@@ -293,6 +293,11 @@ def plot(result: Result, axes: Axes) -> None:
     arms = result.config.arms
     rows = np.array([result.known(arm) for arm in arms])
     axes.plot(range(len(arms)), rows, color="#bbbbbb", linewidth=0.7, zorder=1)
+    axes.plot(
+        [], [], ".-", color="#bbbbbb", linewidth=0.7, label="a seed: track, network and noise"
+    )
+    axes.errorbar([], [], [], fmt="o", color="0.3", capsize=4, label="mean and 95 % interval")
+    axes.legend(fontsize=8, loc="upper right")
     for k, arm in enumerate(arms):
         interval = mean_interval(rows[k])
         axes.plot([k] * rows.shape[1], rows[k], ".", color=COLOURS[arm], alpha=0.5)

@@ -283,7 +283,9 @@ def plot(result: Result, axes: Axes) -> None:
     """Draw the transfer curves, with the identity and what two normal drives would give."""
     config = result.config
     shares = np.array([1.0, *config.shares])
-    axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle=":")
+    axes.plot(
+        [0, 1], [0, 1], color="0.6", linewidth=1, linestyle=":", label="as alike as the input"
+    )
     fine = np.linspace(0, 1, 41)
     theory = [expected_overlap(float(share), config.sparsity) for share in fine]
     axes.plot(fine, theory, "k--", linewidth=1, label="theory of random k-WTA")

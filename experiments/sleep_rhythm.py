@@ -295,8 +295,11 @@ def plot(result: Result, axes: Axes) -> None:
     if LEVELS in result.config.arms:
         inset = axes.inset_axes((0.66, 0.6, 0.33, 0.38))
         rows = result.measured[LEVELS]["event_rate"]
-        inset.plot(result.config.levels, rows.T, color="#bbbbbb", linewidth=0.7)
-        inset.plot(result.config.levels, rows.mean(axis=0), "o-", color="#D55E00", markersize=3)
+        inset.plot(result.config.levels, rows[:1].T, color="#bbbbbb", linewidth=0.7, label="a seed")
+        inset.plot(result.config.levels, rows[1:].T, color="#bbbbbb", linewidth=0.7)
+        mean = rows.mean(axis=0)
+        inset.plot(result.config.levels, mean, "o-", color="#D55E00", markersize=3, label="mean")
+        inset.legend(fontsize=7, loc="lower left")
         inset.set_xlabel("acetylcholine", fontsize=8)
         inset.set_ylabel("sharp waves (1/s)", fontsize=8)
         inset.tick_params(labelsize=7)

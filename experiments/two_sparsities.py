@@ -245,10 +245,13 @@ def plot(result: Result, axes: Axes) -> None:
         few = ~result.reached()[i]
         x, y = np.array(config.connections)[few], per_synapse[:, i, few].mean(axis=0)
         axes.plot(x, y, "o", color=shown[i], markerfacecolor="w", markersize=4)
+    if not result.reached().all():
+        name = f"hollow: below {config.fewest:g} active synapses a cell"
+        axes.plot([], [], "o", color="0.3", markerfacecolor="w", markersize=4, label=name)
     axes.set_xscale("log")
     axes.set_xticks(config.connections, [f"{each:g}" for each in config.connections])
     axes.minorticks_off()
     axes.set_yscale("log")
     label(axes.xaxis, "connection", "fraction of the cells that reach a cell")
     label(axes.yaxis, "capacity", "patterns a synapse of a cell")
-    axes.legend(fontsize=8, ncols=2)
+    axes.legend(fontsize=8, ncols=2, loc="lower right")

@@ -200,20 +200,27 @@ def run(
 
 
 def plot(result: Result, axes: Axes) -> None:
-    """Draw mean overlap over the number of patterns, one line a cue."""
-    arms = ("night", "raw replay", "naive")
-    for c, (cue, arm) in enumerate(zip(CUES, arms, strict=True)):
+    """Draw mean overlap over the number of patterns, one line a cue.
+
+    Where cues bring back the same, the line of one lies within the wider line of the one before.
+    """
+    arms, widths = ("night", "raw replay", "naive"), (5, 2.5, 1)
+    for c, (cue, arm, width) in enumerate(zip(CUES, arms, widths, strict=True)):
         mean = result.overlaps[:, c].mean(axis=1)
         n = result.overlaps.shape[2]
         error = 1.96 * result.overlaps[:, c].std(axis=1) / np.sqrt(n)
-        axes.plot(result.loads, mean, "o-", color=colour(arm), label=f"{cue} cue")
+        axes.plot(
+            result.loads, mean, "o-", color=colour(arm), label=f"{cue} cue", linewidth=width,
+            markersize=4 + 1.5 * width,
+        )  # fmt: skip
         axes.fill_between(
             result.loads, mean - error, mean + error, color=colour(arm), alpha=0.2, lw=0
         )
     axes.set_xlabel("patterns stored")
     axes.set_ylabel("overlap of the recalled pattern")
     axes.set_ylim(0, 1.02)
-    axes.legend(loc="lower left", frameon=False)
+    title = f"mean and 1.96 standard errors over {result.config.tests} patterns"
+    axes.legend(loc="lower left", frameon=False, title=title, alignment="left")
 
 
 def _run(config: Config, tick: Callable[[], object]) -> Result:

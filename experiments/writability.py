@@ -304,14 +304,10 @@ def plot(result: Result, axes: Axes) -> None:
         stored, damage = theory(config, name, a, fine)
         best = min(int(stored.argmax()) + 1, int(np.argmax(np.append(damage, 2 * MOST) > MOST)))
         axes.plot(
-            stored[:best],
-            np.maximum(damage[:best], LEAST),
-            marker + line,
-            color=shade,
-            linewidth=1,
-            markersize=0,
-            label=f"{name}, a = {a:g}",
-        )
+            stored[:best], np.maximum(damage[:best], LEAST), line, color=shade, linewidth=1,
+        )  # fmt: skip
+        said = f"{name}, a = {a:g}"
+        axes.plot([], [], marker + line, color=shade, linewidth=1, markersize=4, label=said)
     front = np.array([point[3:] for point in result.front()])
     heights = np.maximum(front[:, 1], LEAST)
     axes.plot(front[:, 0], heights, color="black", linewidth=5, alpha=0.2, label="Pareto front")

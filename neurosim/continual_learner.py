@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosim.ranges import check_fields
 from neurosim.streams import Batch
 
 CLOCK = "memory/clock/"
@@ -57,7 +58,7 @@ class ContinualLearner(Protocol):
 
 @dataclass(frozen=True)
 class Method:
-    """A way to learn continually: a frozen dataclass, all parameters with defaults.
+    """A way to learn continually: a frozen dataclass, all parameters with defaults and ranges.
 
     Attributes
     ----------
@@ -67,11 +68,19 @@ class Method:
         ACC [%] by protocol, ``"mammoth"`` or ``"van_de_ven"``; empty where none is known to us.
     joint : bool
         Whether it is shown all tasks mixed.
+
+    Raises
+    ------
+    ConfigError
+        For a parameter of another type than written, or out of its range; see `neurosim.ranges`.
     """
 
     source: ClassVar[str]
     published: ClassVar[Mapping[str, float]] = {}
     joint: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn learner."""

@@ -23,7 +23,7 @@ from neurosim.errors import CapacityError, ConfigError, CorruptFileError
 from neurosim.hdf5 import Arrays, pack_hdf5, unpack_hdf5
 from neurosim.ledger import Ledger, counting, enter
 from neurosim.provenance import source_digest, versions
-from neurosim.storage import atomic_write_bytes, json_text, make_directory
+from neurosim.storage import atomic_write_bytes, check_place, json_text, make_directory
 
 R = TypeVar("R")
 
@@ -138,10 +138,14 @@ def run_jobs(
         When `workers` is negative.
     CapacityError
         When a process is killed from outside, as a system without memory does.
+    StorageError
+        When there can be no shelf.
     """
     if workers < 0:
         raise ConfigError.expected("run_jobs", "workers", "0 or more", workers, "take 0")
     kept = None if shelf is None else Shelf(shelf)
+    if kept is not None:
+        check_place(kept.folder, folder=True)
     places, costs = ([], []) if kept is None else _places(kept, function, jobs)
     results: dict[int, R] = {}
     for k, place in enumerate(places):

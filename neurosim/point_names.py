@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # Matplotlib is slow to import; only drawing needs it.
 
 FloatArray = NDArray[Any]
 
-DISTANCES = (3.5, 7.0, 11.0, 18.0)
+DISTANCES = (3.5, 7.0, 11.0, 18.0, 26.0)
 """From a point to the edge of its name [points]."""
 SPACING = 3.0
 """Of the places along a line that a name should not cover [pixels]."""

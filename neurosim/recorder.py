@@ -23,7 +23,7 @@ from neurosim.errors import (
 )
 from neurosim.hdf5 import read_hdf5, write_hdf5
 from neurosim.provenance import commit, versions
-from neurosim.storage import check_place, json_text, make_directory
+from neurosim.storage import check_places, json_text, make_directory
 
 _FORMAT = "neurosim recording 1"
 
@@ -144,7 +144,7 @@ class Recorder:
         self._date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         # Asked before the run, not after it: an unwritable place must not cost hours.
         if self.path is not None:
-            check_place(self.path.parent, folder=True)
+            check_places(self.path.parent, self.path.name)
 
     def watch(
         self, name: str, unit: str, dims: Sequence[str] = ("time",), *, allow_nan: bool = False

@@ -33,6 +33,7 @@ _ADVICE = {
     errno.EISDIR: "choose the name of a file",
     errno.EEXIST: "choose another name, a file has this one",
     errno.ENOTDIR: "choose another place, a file lies on the way",
+    errno.ENAMETOOLONG: "choose a shorter name",
 }
 
 
@@ -95,6 +96,31 @@ def check_place(path: str | os.PathLike[str], *, folder: bool = False) -> None:
         If something of another kind lies there, or nothing may be made.
     """
     place = Path(path)
+    with reporting(place):
+        _check_place(place, folder)
+
+
+def check_places(folder: str | os.PathLike[str], *names: str) -> None:
+    """See the same of a folder, made later or there already, and of files in it.
+
+    Parameters
+    ----------
+    folder : path-like
+    *names : str
+        Of the files.
+
+    Raises
+    ------
+    StorageError
+        As `check_place`.
+    """
+    check_place(folder, folder=True)
+    if Path(folder).exists():
+        for name in names:
+            check_place(Path(folder) / name)
+
+
+def _check_place(place: Path, folder: bool) -> None:
     if place.exists() and place.is_dir() != folder:
         kind, other = ("folder", "file") if folder else ("file", "folder")
         raise StorageError(f"{place}: expected a {kind}, got a {other}; choose another name")

@@ -253,6 +253,11 @@ class Stream:
                 config, "n_tasks", f"a divisor of the {n_classes} classes", config.n_tasks,
                 "choose one",
             )  # fmt: skip
+        if config.scenario != "class" and n_classes < 2 * config.n_tasks and config.kind == "split":
+            raise ConfigError.expected(
+                config, "n_tasks", f"two or more of the {n_classes} classes a task",
+                config.n_tasks, "take fewer tasks, or the scenario 'class'",
+            )  # fmt: skip
         if config.shares and len(config.shares) != n_classes:
             raise ConfigError.expected(
                 config, "shares", f"one share for each of {n_classes} classes", config.shares,
@@ -311,18 +316,20 @@ def _pixels(images: ImageSet, part: str) -> FloatArray:
     x = images.train_images if part == "train" else images.test_images
     labels = images.train_labels if part == "train" else images.test_labels
     owner = f"{images.name}.{part}_images"
-    if x.ndim != 3 or len(x) != len(labels) or len(x) == 0:
+    if x.ndim != 3 or not x.size or labels.shape != x.shape[:1]:
         raise InputError.expected(
-            owner, "shape", f"({len(labels)}, n_rows, n_columns), one image a label", x.shape,
-            "give as many images as labels",
+            owner, "shape", "(n, n_rows, n_columns), one image a label, one or more",
+            f"{x.shape} and labels {labels.shape}", "give as many images as labels",
         )  # fmt: skip
     whole = np.issubdtype(labels.dtype, np.integer)
-    bad = labels < 0 if whole else labels != np.rint(labels)
+    bad = labels < 0 if whole else np.ones(len(labels), np.bool_)
+    if labels.dtype.kind == "f":
+        bad = labels != np.rint(labels)
     if bad.any() or not whole:
         where = int(bad.argmax())
         raise InputError.expected(
             f"{images.name}.{part}_labels", f"[{where}]", "an integer of 0 or more",
-            labels[where].item(), "number the classes from 0",
+            labels[where : where + 1].tolist()[0], "number the classes from 0",
         )  # fmt: skip
     check_real(owner, "dtype", x)
     values: FloatArray = x.astype(np.float32)

@@ -91,7 +91,12 @@ ON_TASKS = "tests/experiments/test_tasks.py"
 ON_CREDIT = "tests/ground/test_credit.py"
 REPLAY_SCORE, ON_REPLAY = "neurosim/replay_score.py", "tests/ground/test_replay_detection.py line"
 
+PROTOTYPES = "experiments/continual/gated_prototypes.py"
+ON_PROTOTYPES = "tests/experiments/test_gated_prototypes.py"
+
 MUTATIONS = (
+    Mutation(PROTOTYPES, "(0, extent - rows), (0,", "(extent - rows, 0), (0,", ON_PROTOTYPES),
+    Mutation(PROTOTYPES, "(0, extent - columns))", "(extent - columns, 0))", ON_PROTOTYPES),
     Mutation(PROJECTIONS, "0, MAX_COUNT).astype", "0, MAX_COUNT - 1).astype", ON_PROJECTIONS),
     Mutation(
         PROJECTIONS,

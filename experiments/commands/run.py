@@ -42,7 +42,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
     from neurosim.randomness import Streams
     from neurosim.recorder import Recorder
     from neurosim.resources import ResourceMeter
-    from neurosim.storage import make_directory
+    from neurosim.storage import check_places, make_directory
 
     module = discovery.find("experiments", arguments.name)
     if not hasattr(module, "expected"):
@@ -54,6 +54,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
         start = module.SLOW
     config = configured(start, arguments.settings, arguments.seed)
     out = arguments.out or Path("out") / arguments.name
+    check_places(out, f"{arguments.name}.png")
     seed = getattr(config, "seed", 0)
     rng = Streams(seed).generator(arguments.name)
     keeps = {"shelf": out} if "shelf" in inspect.signature(module.run).parameters else {}

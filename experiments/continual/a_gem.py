@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
 from neurosim.batches import checked_batch
 from neurosim.continual_learner import ContinualLearner, Shape
+from neurosim.ranges import Count, Positive
 from neurosim.representation import Replayed
 from neurosim.streams import Batch
 
@@ -36,9 +37,9 @@ class AGEM(NetworkMethod):
     Chaudhry, Ranzato, Rohrbach & Elhoseiny (2019) ICLR, eq. 11.
     """
 
-    eta: float = 0.1
-    per_class: int = 50
-    draw: int = 128
+    eta: Positive = 0.1
+    per_class: Count = 50
+    draw: Count = 128
     by_class: bool = False
 
     source: ClassVar[str] = "Chaudhry, Ranzato, Rohrbach & Elhoseiny (2019) ICLR"

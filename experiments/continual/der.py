@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
 from neurosim.batches import checked_batch
 from neurosim.continual_learner import ContinualLearner, Shape
+from neurosim.ranges import Count, NotNegative
 from neurosim.representation import Replayed
 from neurosim.streams import Batch
 
@@ -32,9 +33,9 @@ class DER(NetworkMethod):
     Buzzega, Boschini, Porrello, Abati & Calderara (2020) NeurIPS, eq. 6 and algorithm 2.
     """
 
-    per_class: int = 50
-    alpha: float = 1.0
-    beta: float = 0.5
+    per_class: Count = 50
+    alpha: NotNegative = 1.0
+    beta: NotNegative = 0.5
 
     source: ClassVar[str] = "Buzzega et al. (2020) NeurIPS, Dark experience"
     published: ClassVar[Mapping[str, float]] = {"mammoth": 91.00}

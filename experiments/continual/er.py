@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
 from neurosim.batches import checked_batch
 from neurosim.continual_learner import ContinualLearner, Shape
+from neurosim.ranges import Count, Positive
 from neurosim.representation import Replayed
 from neurosim.streams import Batch
 
@@ -37,8 +38,8 @@ class ER(NetworkMethod):
     de Ven et al. (2022), Methods.
     """
 
-    eta: float = 0.1
-    per_class: int = 50
+    eta: Positive = 0.1
+    per_class: Count = 50
     by_tasks: bool = False
     by_class: bool = False
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
 from neurosim.batches import checked_batch
 from neurosim.continual_learner import ContinualLearner, Shape
-from neurosim.errors import check_counts
 from neurosim.network import Network
+from neurosim.ranges import Count, NotNegative
 from neurosim.streams import Batch
 
 Array = NDArray[np.float32]
@@ -40,8 +40,8 @@ class EWC(NetworkMethod):
     discusses the alternatives.
     """
 
-    strength: float = 90.0
-    samples: int = 500
+    strength: NotNegative = 90.0
+    samples: Count = 500
     all_labels: bool = False
 
     source: ClassVar[str] = "Kirkpatrick et al. (2017) PNAS 114:3521"
@@ -49,10 +49,6 @@ class EWC(NetworkMethod):
     van_de_ven: ClassVar[Mapping[str, Any]] = {
         "strength": 1e9, "samples": 1000, "all_labels": True,
     }  # fmt: skip
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_counts(self, "strength", least=0)
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn network."""

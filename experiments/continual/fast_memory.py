@@ -7,14 +7,15 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.feature_maps import FeatureMaps, FeatureMapsConfig
+from circuits.feature_maps import FeatureMaps, FeatureMapsConfig, Fields
 from circuits.lamellae import Lamellae
-from circuits.lamellae_config import LamellaeConfig
+from circuits.lamellae_config import Bits, LamellaeConfig
 from neurosim.batches import checked_batch, checked_images
 from neurosim.codes import stack
 from neurosim.continual_learner import CLOCK, ContinualLearner, Method, Shape
-from neurosim.errors import ConfigError, InputError, check_counts
+from neurosim.errors import ConfigError, InputError
 from neurosim.randomness import generator_state, restore_generator
+from neurosim.ranges import Count, PartialShare, Share, Whole
 from neurosim.state import check_shapes
 from neurosim.streams import Batch
 
@@ -59,24 +60,25 @@ class FastMemory(Method):
     See `circuits.feature_maps` and `circuits.lamellae`.
     """
 
-    budget: int = 400_000
-    n_fields: int = 16
-    winners: int = 2
-    development: int = 4
-    patches: int = 40_000
-    bits: int = 4
-    conscience: float = 0.5
+    budget: Count = 400_000
+    n_fields: Fields = 16
+    winners: Count = 2
+    development: Count = 4
+    patches: Count = 40_000
+    bits: Bits = 4
+    conscience: Share = 0.5
     room: bool = True
-    cooperativity: float = LamellaeConfig.cooperativity
-    least_wins: int = LamellaeConfig.least_wins
-    volatility: int = LamellaeConfig.volatility
+    cooperativity: PartialShare = LamellaeConfig.cooperativity
+    least_wins: Count = LamellaeConfig.least_wins
+    volatility: Whole = LamellaeConfig.volatility
     maps: bool = True
 
     source: ClassVar[str] = "this project; circuits/lamellae.py"
     published: ClassVar[Mapping[str, float]] = {}
 
     def __post_init__(self) -> None:
-        check_counts(self, "development", "patches")
+        super().__post_init__()
+        FeatureMapsConfig(self.n_fields, winners=self.winners)
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn memory.

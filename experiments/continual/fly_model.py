@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.batches import checked_batch, checked_images
 from neurosim.continual_learner import ContinualLearner, Method, Shape
-from neurosim.errors import ConfigError, check_counts
 from neurosim.ledger import Ledger
+from neurosim.ranges import Count, PartialShare, Positive, Range
 from neurosim.streams import Batch
 
 Array = NDArray[np.float32]
@@ -40,24 +40,14 @@ class FlyModel(Method):
     which fire, 0.01, no decay); their inputs are 84 features of a trained network, ours are pixels.
     """
 
-    n_units: int = 3200
-    fan_in: int = 10
-    sparsity: float = 0.05
-    eta: float = 0.01
-    decay: float = 0.0
+    n_units: Annotated[int, Range(2)] = 3200
+    fan_in: Count = 10
+    sparsity: Annotated[float, Range(0, 1, above=True, below=True)] = 0.05
+    eta: Positive = 0.01
+    decay: PartialShare = 0.0
 
     source: ClassVar[str] = "Shen, Dasgupta & Navlakha (2021) arXiv:2107.07617"
     published: ClassVar[Mapping[str, float]] = {}
-
-    def __post_init__(self) -> None:
-        check_counts(self, "n_units", least=2)
-        check_counts(self, "fan_in")
-        check_counts(self, "sparsity", "eta", "decay", least=0)
-        if max(self.sparsity, self.decay) >= 1:
-            raise ConfigError.expected(
-                self, "sparsity", "sparsity and decay below 1", (self.sparsity, self.decay),
-                "leave them out",
-            )  # fmt: skip
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn mushroom body."""

@@ -12,6 +12,7 @@ from circuits.lamellae_config import LamellaeConfig
 from neurosim.batches import checked_batch, checked_images
 from neurosim.codes import stack
 from neurosim.continual_learner import ContinualLearner, Method, Shape
+from neurosim.ranges import Count
 from neurosim.streams import Batch
 
 Array = NDArray[np.float32]
@@ -32,7 +33,7 @@ class GatedPrototypes(Method):
     with 10, 50 and 100 a class of 8 bits, not normalised.
     """
 
-    per_class: int = 50
+    per_class: Count = 50
 
     source: ClassVar[str] = "MacQueen (1967); Kohonen (1990) Proc. IEEE 78:1464"
     published: ClassVar[Mapping[str, float]] = {}
@@ -77,6 +78,7 @@ class _Prototypes:
         return {f"memory/{name}": array for name, array in self.lamella.state.items()}
 
     def _sheet(self, x: Array) -> Array:
+        """Return images as square sheets, each image in the upper left corner."""
         rows, columns = self.shape.image_shape
         extent = max(rows, columns)
         images = checked_images(x, self.shape).reshape(-1, rows, columns)

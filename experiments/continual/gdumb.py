@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
 from neurosim.batches import checked_batch
 from neurosim.continual_learner import ContinualLearner, Shape
-from neurosim.errors import check_counts
+from neurosim.ranges import Count, Positive
 from neurosim.representation import Replayed
 from neurosim.streams import Batch
 from neurosim.training import batches, cosine
@@ -37,16 +37,12 @@ class GDumb(NetworkMethod):
     a larger network and with CutMix.
     """
 
-    eta: float = 0.1
-    per_class: int = 50
-    epochs: int = 40
+    eta: Positive = 0.1
+    per_class: Count = 50
+    epochs: Count = 40
 
     source: ClassVar[str] = "Prabhu, Torr & Dokania (2020) ECCV"
     published: ClassVar[Mapping[str, float]] = {}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_counts(self, "epochs")
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn network with an empty box."""

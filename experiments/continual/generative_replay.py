@@ -18,6 +18,7 @@ from neurosim.continual_learner import ContinualLearner, Shape
 from neurosim.errors import check_counts
 from neurosim.ledger import Ledger
 from neurosim.network import Network
+from neurosim.ranges import Count, Positive
 from neurosim.representation import Replayed
 from neurosim.streams import Batch
 
@@ -44,8 +45,8 @@ class GenerativeReplay(NetworkMethod):
     in van de Ven et al. (2022). The generator: Kingma & Welling (2014) ICLR, eq. 10.
     """
 
-    n_latent: int = 100
-    generator_eta: float = 1e-3
+    n_latent: Count = 100
+    generator_eta: Positive = 1e-3
 
     source: ClassVar[str] = "Shin, Lee, Kim & Kim (2017) NIPS"
     published: ClassVar[Mapping[str, float]] = {"van_de_ven": 90.4}
@@ -53,8 +54,7 @@ class GenerativeReplay(NetworkMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_counts(self, "hidden", "n_latent")
-        check_counts(self, "generator_eta", least=0)
+        check_counts(self, "hidden")  # A generator has a hidden layer or more.
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn network and generator."""

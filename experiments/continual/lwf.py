@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from experiments.continual_network import NetworkLearner, NetworkMethod
 from neurosim.batches import checked_batch
 from neurosim.continual_learner import ContinualLearner, Shape
-from neurosim.errors import ConfigError
 from neurosim.network import Network, softmax
+from neurosim.ranges import Positive
 from neurosim.streams import Batch
 
 Array = NDArray[np.float32]
@@ -37,17 +37,12 @@ class LwF(NetworkMethod):
     Li & Hoiem (2017) IEEE TPAMI 40:2935; the weights as in van de Ven et al. (2022), Methods.
     """
 
-    temperature: float = 2.0
+    temperature: Positive = 2.0
     unweighted: bool = False
 
     source: ClassVar[str] = "Li & Hoiem (2017) IEEE TPAMI 40:2935"
     published: ClassVar[Mapping[str, float]] = {"mammoth": 19.62, "van_de_ven": 21.9}
     van_de_ven: ClassVar[Mapping[str, Any]] = {"unweighted": True}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.temperature > 0:
-            raise ConfigError.expected(self, "temperature", "above 0", self.temperature, "try 2")
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn network."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from experiments.continual_network import RawMemory
 from neurosim.batches import checked_batch, checked_images
 from neurosim.continual_learner import ContinualLearner, Method, Shape
+from neurosim.ranges import Count
 from neurosim.streams import Batch
 
 Array = NDArray[np.float32]
@@ -29,7 +30,7 @@ class NearestNeighbour(Method):
     Cover & Hart (1967) IEEE Trans. Inf. Theory 13:21.
     """
 
-    per_class: int = 50
+    per_class: Count = 50
 
     source: ClassVar[str] = "Cover & Hart (1967) IEEE Trans. Inf. Theory 13:21"
     published: ClassVar[Mapping[str, float]] = {}

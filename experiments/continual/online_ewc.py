@@ -8,6 +8,7 @@ import numpy as np
 
 from experiments.continual.ewc import EWC, Elastic
 from neurosim.continual_learner import ContinualLearner, Shape
+from neurosim.ranges import Share
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class OnlineEWC(EWC):
     Schwarz et al. (2018) ICML, Progress & compress, eq. 9; Chaudhry et al. (2018) ECCV (EWC++).
     """
 
-    gamma: float = 1.0
+    gamma: Share = 1.0
 
     source: ClassVar[str] = "Schwarz et al. (2018) ICML, Progress & compress"
     published: ClassVar[Mapping[str, float]] = {"mammoth": 20.46}

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from neurosim.batches import checked_batch, checked_images
 from neurosim.continual_learner import ContinualLearner, Method, Shape
-from neurosim.errors import ConfigError, check_counts
 from neurosim.ledger import Ledger
+from neurosim.ranges import Count, Positive
 from neurosim.streams import Batch
 
 Array = NDArray[np.float32]
@@ -29,6 +29,7 @@ class RandomFeatures(Method):
     ----------
     n_features : int
     ridge : float
+        Above 0, or the sums may have no inverse.
 
     References
     ----------
@@ -36,18 +37,11 @@ class RandomFeatures(Method):
     5,000 features 96.93 on MNIST (our own earlier measurement).
     """
 
-    n_features: int = 2000
-    ridge: float = 1.0
+    n_features: Count = 2000
+    ridge: Positive = 1.0
 
     source: ClassVar[str] = "Rahimi & Recht (2008) NIPS; Zhuang et al. (2022) NeurIPS"
     published: ClassVar[Mapping[str, float]] = {}
-
-    def __post_init__(self) -> None:
-        check_counts(self, "n_features")
-        if not self.ridge > 0:
-            raise ConfigError.expected(
-                self, "ridge", "above 0, or the sums may have no inverse", self.ridge, "try 1"
-            )
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a learner that has summed nothing."""

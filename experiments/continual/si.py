@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from experiments.continual_network import NetworkLearner, NetworkMethod
 from neurosim.batches import checked_batch
 from neurosim.continual_learner import ContinualLearner, Shape
-from neurosim.errors import check_counts
+from neurosim.ranges import NotNegative, Positive
 from neurosim.streams import Batch
 
 
@@ -37,18 +37,14 @@ class SI(NetworkMethod):
     Zenke, Poole & Ganguli (2017) ICML, eqs. 4-5.
     """
 
-    eta: float = 0.1
-    strength: float = 1.0
-    xi: float = 0.9
+    eta: Positive = 0.1
+    strength: NotNegative = 1.0
+    xi: Positive = 0.9
     whole: bool = False
 
     source: ClassVar[str] = "Zenke, Poole & Ganguli (2017) ICML"
     published: ClassVar[Mapping[str, float]] = {"mammoth": 19.27, "van_de_ven": 21.2}
     van_de_ven: ClassVar[Mapping[str, Any]] = {"strength": 5000.0, "xi": 0.1, "whole": True}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_counts(self, "strength", least=0)
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn network."""

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
 from neurosim.batches import checked_batch, checked_images
 from neurosim.continual_learner import ContinualLearner, Shape
-from neurosim.errors import ConfigError
 from neurosim.learner import Memory
 from neurosim.ledger import Ledger
 from neurosim.network import Network, NetworkConfig
 from neurosim.optimisers import Moments, Optimiser
+from neurosim.ranges import Count, NotNegative, PartialShare, Positive, Whole
 from neurosim.representation import Replayed
 from neurosim.streams import Batch
 
@@ -81,19 +81,19 @@ class SleepReplay(NetworkMethod):
     of all images of all tasks so far; here of a sample of the last task's.
     """
 
-    hidden: tuple[int, ...] = (1200, 1200)
-    eta: float = 0.1
-    momentum: float = 0.5
-    dropout: float = 0.25
-    rate: float = 239.515363
-    inc: float = 0.032064
-    dec: float = 0.003344
-    thresholds: tuple[float, float, float] = (14.548273, 44.560317, 38.046326)
-    gain: float = 55.882454
-    steps: int = 15_000
-    more: int = 5_000
-    window: int = 11
-    samples: int = 1_000
+    hidden: tuple[Count, ...] = (1200, 1200)
+    eta: Positive = 0.1
+    momentum: PartialShare = 0.5
+    dropout: PartialShare = 0.25
+    rate: Positive = 239.515363
+    inc: NotNegative = 0.032064
+    dec: NotNegative = 0.003344
+    thresholds: tuple[Positive, Positive, Positive] = (14.548273, 44.560317, 38.046326)
+    gain: Positive = 55.882454
+    steps: Whole = 15_000
+    more: Whole = 5_000
+    window: Count = 11
+    samples: Count = 1_000
 
     source: ClassVar[str] = "Tadros, Krishnan, Ramyaa & Bazhenov (2022) Nat. Commun. 13:7742"
     published: ClassVar[Mapping[str, float]] = {"tadros": 48.5}
@@ -104,18 +104,6 @@ class SleepReplay(NetworkMethod):
         "thresholds": (40.446884, 27.596929, 33.109393),
         "gain": 31.592987,
     }
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.dropout < 1:
-            raise ConfigError.expected(
-                self, "dropout", "a share from 0 to below 1", self.dropout, "leave it out"
-            )
-        if min(self.steps, self.more) < 0 or self.window < 1 or self.rate <= 0:
-            raise ConfigError.expected(
-                self, "steps", "steps and more of 0 or more, a window and a rate above 0",
-                (self.steps, self.more, self.window, self.rate), "leave them out",
-            )  # fmt: skip
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn network."""

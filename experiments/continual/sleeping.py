@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from circuits.entorhinal_sheet import EntorhinalSheet
-from circuits.feature_maps import FeatureMapsConfig
+from circuits.feature_maps import FeatureMapsConfig, Fields
 from circuits.lamellae_config import LamellaeConfig
 from circuits.lamellar_ca3 import LamellarCA3Config
 from circuits.lamellar_hippocampus import LamellarHippocampus, LamellarHippocampusConfig
@@ -19,6 +19,7 @@ from experiments.replay_controls import RandomReplay, RawReplay
 from experiments.sleeper import Sleeper
 from neurosim.continual_learner import ContinualLearner, Method, Shape
 from neurosim.errors import ConfigError, check_counts
+from neurosim.ranges import Count, NotNegative, Positive, Whole
 
 Bedtime = Literal["task", "samples", "fatigue", "never"]
 Kind = Literal["predictive", "backprop"]
@@ -82,45 +83,33 @@ class Sleeping(Method):
     81:12 (what was written by day makes tired).
     """
 
-    budget: int = 786_000
-    n_fields: int = 16
-    n_winners: int = 2
-    development: int = 4
-    patches: int = 40_000
+    budget: Count = 786_000
+    n_fields: Fields = 16
+    n_winners: Count = 2
+    development: Count = 4
+    patches: Count = 40_000
     gyrus: LamellaeConfig = GYRUS
-    n_cells: int = 0
+    n_cells: Whole = 0
     ca3: LamellarCA3Config = field(default_factory=LamellarCA3Config)
     replay: Source = "ca3"
     cortex: Kind = "predictive"
-    hidden: tuple[int, ...] = (256,)
-    eta: float = 1e-3
-    variety: float = 1.0
-    styles: int = 0
-    dream_weight: float = 1.0
+    hidden: tuple[Count, ...] = (256,)
+    eta: Positive = 1e-3
+    variety: NotNegative = 1.0
+    styles: Whole = 0
+    dream_weight: NotNegative = 1.0
     night: NightConfig = NIGHT
     bedtime: Bedtime = "task"
-    day: int = 6000
+    day: Count = 6000
     first_only: bool = False
 
     source: ClassVar[str] = "this project; circuits/night.py"
     published: ClassVar[Mapping[str, float]] = {}
 
     def __post_init__(self) -> None:
-        for name, value, known in (
-            ("cortex", self.cortex, get_args(Kind)),
-            ("bedtime", self.bedtime, get_args(Bedtime)),
-            ("replay", self.replay, get_args(Source)),
-        ):
-            if value not in known:
-                raise ConfigError.expected(
-                    self, name, " or ".join(known), value, "choose one of them"
-                )
-        check_counts(self, "development", "patches")
-        if self.day < 1 or self.n_cells < 0:
-            raise ConfigError.expected(
-                self, "day", "1 or more, and n_cells 0 or more", (self.day, self.n_cells),
-                "leave them out",
-            )  # fmt: skip
+        super().__post_init__()
+        check_counts(self, "hidden")  # A cortex has a hidden layer or more.
+        FeatureMapsConfig(self.n_fields, winners=self.n_winners)
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a newborn.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from experiments.continual.nearest_class_mean import Means
 from neurosim.batches import checked_batch, checked_images
 from neurosim.continual_learner import ContinualLearner, Method, Shape
-from neurosim.errors import ConfigError
+from neurosim.ranges import SomeShare
 from neurosim.streams import Batch
 
 Array = NDArray[np.float32]
@@ -35,16 +35,10 @@ class StreamingLDA(Method):
     measurement).
     """
 
-    epsilon: float = 1e-4
+    epsilon: SomeShare = 1e-4
 
     source: ClassVar[str] = "Hayes & Kanan (2020) CVPR workshops"
     published: ClassVar[Mapping[str, float]] = {}
-
-    def __post_init__(self) -> None:
-        if not 0 < self.epsilon <= 1:
-            raise ConfigError.expected(
-                self, "epsilon", "above 0, up to 1", self.epsilon, "leave it out"
-            )
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a learner without means."""

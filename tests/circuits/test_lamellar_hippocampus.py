@@ -384,9 +384,9 @@ def test_what_does_not_fit_is_refused(call, error, said):
 @pytest.mark.parametrize(
     ("build", "said"),
     [
-        (lambda: LamellarCA3Config(bits=2), "1, 4 or 8"),
+        (lambda: LamellarCA3Config(bits=2), "1 or 4 or 8"),
         (lambda: LamellarCA3Config(doubt=0.0), "above 0"),
-        (lambda: LamellarCA3Config(deepest=0), "1 to 255"),
+        (lambda: LamellarCA3Config(deepest=0), "from 1 to 255"),
         (lambda: LamellaeConfig(winners=0), "winners"),
         (lambda: LamellaeConfig(winners=2, competition=False), "1 to 1"),
         (lambda: LamellarHippocampusConfig(LamellaeConfig(n_classes=300)), "at most 255"),

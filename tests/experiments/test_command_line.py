@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments import class_incremental, separation
 from experiments.__main__ import main
 from experiments.commands import run as run_command
 from neurosim.recorder import Recorder
@@ -93,6 +94,9 @@ def test_a_word_that_is_no_setting_and_no_option_is_refused(capsys, line, words)
         (["run", "separation", "seeds=0,0"], "different integers from 0 on, got (0, 0)"),
         (["run", "separation", "seeds=-1"], "different integers from 0 on, got (-1,)"),
         (["run", "separation", "seeds="], "expected one or more values apart by commas, got none"),
+        (["run", "class_incremental", "arms=NCM,EWC,NCM"], "Config.arms: expected each name once"),
+        (["run", "local_accuracy", "arms=pc,pc"], "Config.arms: expected each name once"),
+        (["run", "class_incremental", "arms=ER"], "got 'ER'; choose among them"),
         (["run", "class_incremental", "arms= "], "write for example arms=none,joint,EWC, or leave"),
         (["run", "class_incremental", "seeds=0,,1"], "expected ints apart by commas, got '0,,1'"),
         (["run", "class_incremental", "n_tasks="], "expected an integer, got ''"),
@@ -133,6 +137,28 @@ def test_a_setting_that_cannot_be_is_refused_before_anything_is_made(
 def test_a_file_where_the_results_should_go_is_refused(tmp_path, words, place, refused):
     (tmp_path / "file").write_text("the user's")
     assert "choose another" in refused(tmp_path, *words, "--out", tmp_path / place)
+
+
+@pytest.mark.parametrize("name", ["run.h5", "separation.png"])
+def test_a_folder_where_a_file_of_a_run_should_go_is_refused_before_the_work(
+    tmp_path, name, monkeypatch, refused
+):
+    monkeypatch.setattr(separation, "run", lambda *anything: pytest.fail("it has begun"))
+    (tmp_path / name / "the user's").mkdir(parents=True)
+    said = refused(tmp_path, "run", "separation", "--out", tmp_path)
+    assert f"{name}: expected a file, got a folder" in said
+
+
+@pytest.mark.parametrize("name", ["unfinished", "long"])
+def test_a_place_where_no_finished_job_can_wait_is_refused_before_the_work(
+    tmp_path, name, monkeypatch, refused
+):
+    monkeypatch.setattr(class_incremental, "run_arm", lambda *anything: pytest.fail("it has begun"))
+    (tmp_path / "unfinished").write_text("the user's")
+    out = tmp_path if name == "unfinished" else tmp_path / ("a" * 300)
+    line = ("run", "class_incremental", "arms=NCM", "seeds=0", "workers=1", "reference=false")
+    said = refused(tmp_path, *line, "--out", out)
+    assert "unfinished: expected a folder, got a file" in said or "choose a shorter name" in said
 
 
 @pytest.mark.parametrize(

@@ -511,30 +511,6 @@ def test_the_linear_classifiers_are_scikit_learns():
     np.testing.assert_allclose(last.weights, weights, rtol=0.02, atol=2e-3)
 
 
-@pytest.mark.parametrize(
-    ("name", "settings", "said"),
-    [
-        ("er", {"per_class": 0}, r"1 image \(16 bytes\) or more, whole ones, got 0; raise the b"),
-        ("nearest_neighbour", {"per_class": 0.3}, "whole ones, got 1.2"),
-        ("gated_prototypes", {"per_class": 0}, "LamellaeConfig.cells: expected 1 or more"),
-        ("fast_memory", {"budget": 10}, "bytes or more, a cell a class, got 10; raise it"),
-        ("sleeping", {"budget": float("nan")}, "bytes or more, a cell a class, got nan"),
-        ("fast_memory", {"development": 0}, "development: expected 1 or more"),
-        ("fly_model", {"sparsity": 1.5}, "sparsity and decay below 1"),
-        ("generative_replay", {"hidden": ()}, r"hidden: expected 1 or more, got \(\)"),
-        ("lwf", {"temperature": 0.0}, "temperature: expected above 0"),
-        ("random_features", {"ridge": 0.0}, "ridge: expected above 0"),
-        ("streaming_lda", {"epsilon": -1.0}, "epsilon: expected above 0, up to 1"),
-        ("sleep_replay", {"dropout": 1.0}, "dropout: expected a share"),
-        ("none", {"gain": float("nan")}, "gain: expected 0 or more, got nan"),
-        ("none", {"hidden": (0,)}, "layers of one or more units"),
-    ],
-)
-def test_what_makes_no_learner_is_refused(name, settings, said):
-    with pytest.raises(ConfigError, match=said):
-        quick(name, **settings).begin(SHAPE, np.random.default_rng(0))
-
-
 def test_a_budget_too_small_for_a_cell_a_class_is_refused_with_the_least():
     shape = Shape(784, 10, (28, 28))
     with pytest.raises(ConfigError, match=r"(\d+) bytes or more") as raised:

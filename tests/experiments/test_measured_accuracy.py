@@ -40,8 +40,14 @@ def test_the_figure_shows_each_learner_of_each_source():
     result = run(Config())
     axes = Figure().add_subplot()
     measured_accuracy.plot(result, axes)
-    for panel, row in zip(axes.child_axes, result.rows.values(), strict=True):
+    *panels, key = axes.child_axes
+    for panel, row in zip(panels, result.rows.values(), strict=True):
         assert len(panel.containers) == len(row)
+    said = [text.get_text() for text in key.get_legend().get_texts()]
+    assert len(said) == 3 and any("bar" in words for words in said)
+    axes = Figure().add_subplot()
+    measured_accuracy.plot(run(Config(sources=("fashion",))), axes)  # There are no bars.
+    assert len(axes.child_axes[-1].get_legend().get_texts()) == 2
     values = result.metrics()
     assert values["mnist_pc"] == 0.9824 and values["fashion_ipc_seeds"] == 5
 

@@ -102,7 +102,9 @@ def test_windows_lie_within_images_that_are_no_squares(monkeypatch):
 
 
 def test_strange_nights_are_refused():
-    with pytest.raises(ConfigError, match="steps and more of 0 or more"):
+    with pytest.raises(
+        ConfigError, match=r"SleepReplay.steps: expected a whole number of 0 or more"
+    ):
         SleepReplay(steps=-1)
 
 

@@ -189,6 +189,11 @@ def test_images_that_are_not_images_are_refused():
     )
     with pytest.raises(InputError, match="one image a label"):
         Stream(SMALL, 0, fewer)
+    none = ImageSet(
+        "m", small.train_images[:, :0], small.train_labels, small.test_images, small.test_labels
+    )
+    with pytest.raises(InputError, match=r"one image a label, one or more, got '\(\d+, 0, \d+\)"):
+        Stream(SMALL, 0, none)
 
 
 @pytest.mark.parametrize(
@@ -197,6 +202,9 @@ def test_images_that_are_not_images_are_refused():
         ("train", lambda y: y - 1, r"train_labels\.\[\d+\].*0 or more, got -1"),
         ("train", lambda y: y + 0.5, r"train_labels\.\[0\].*an integer.*\.5"),
         ("train", lambda y: y.astype(float), "an integer"),
+        ("train", lambda y: y.astype(str), "an integer"),
+        ("train", lambda y: y.astype(object), "an integer"),
+        ("test", lambda y: y[:, None], r"one image a label, one or more, got .*labels \(\d+, 1\)"),
         ("test", lambda y: y + 5, "a class from 0 to 9, as the training images have"),
     ],
 )
@@ -212,6 +220,8 @@ def test_labels_that_number_no_class_are_refused(part, labels, said):
     [
         ({"n_outputs": 9}, "n_outputs.*10 or more"),
         ({"n_tasks": 3}, "divisor of the 10 classes"),
+        ({"n_tasks": 10, "scenario": "domain"}, "n_tasks.*two or more of the 10 classes a task"),
+        ({"n_tasks": 10, "scenario": "task"}, "n_tasks.*two or more of the 10 classes a task"),
         ({"shares": (1.0, 0.5)}, "one share for each"),
         ({"shares": (0.0, 0.0) + (1.0,) * 8, "shuffle": False}, r"tasks\[0\].*training image"),
         ({"kind": "spilt"}, "did you mean 'split'"),
