@@ -40,7 +40,7 @@ ARMS: Mapping[str, Method] = MappingProxyType(
         "SI": SI(),
         "ER 1000 kB": ER(per_class=127),
         "DER 1000 kB": DER(per_class=121),
-        "1-NN 1000 kB": NearestNeighbour(127),
+        "1-NN 1000 kB": NearestNeighbour(127, by_class=True),
     }
 )
 
