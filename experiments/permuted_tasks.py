@@ -225,4 +225,4 @@ def plot(result: Result, axes: Axes) -> None:
     label(axes.xaxis, "task", "")
     label(axes.yaxis, "accuracy", "%")
     axes.set_title(f"permuted {result.config.dataset}: at the end; dotted: just learnt")
-    axes.legend(fontsize=7, ncols=2)
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))  # Curves are everywhere.
