@@ -42,7 +42,7 @@ ARMS: Mapping[str, Method] = MappingProxyType(
         "SI": SI(),
         "ER 1000 kB": ER(per_class=127),
         "DER 1000 kB": DER(per_class=121),
-        "1-NN 1000 kB": NearestNeighbour(127),
+        "1-NN 1000 kB": NearestNeighbour(127, by_class=True),
     }
 )
 
@@ -227,4 +227,4 @@ def plot(result: Result, axes: Axes) -> None:
     label(axes.xaxis, "task", "")
     label(axes.yaxis, "accuracy", "%")
     axes.set_title(f"permuted {result.config.dataset}: at the end; dotted: just learnt")
-    axes.legend(fontsize=7, ncols=2)
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))  # Curves are everywhere.

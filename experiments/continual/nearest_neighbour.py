@@ -24,6 +24,9 @@ class NearestNeighbour(Method):
     ----------
     per_class : int
         Images kept, times the number of outputs.
+    by_class : bool
+        Keep a uniform sample of all that was seen of a class. Else the first that come, a class
+        giving way only to another: where classes come back in later tasks, nothing of these.
 
     References
     ----------
@@ -31,13 +34,16 @@ class NearestNeighbour(Method):
     """
 
     per_class: Count = 50
+    by_class: bool = False
 
     source: ClassVar[str] = "Cover & Hart (1967) IEEE Trans. Inf. Theory 13:21"
     published: ClassVar[Mapping[str, float]] = {}
 
     def begin(self, shape: Shape, rng: np.random.Generator) -> ContinualLearner:
         """Return a learner with an empty memory."""
-        return _Neighbours(RawMemory(self.per_class * shape.n_outputs, shape, True), shape, rng)
+        quota = self.per_class if self.by_class else 0
+        memory = RawMemory(self.per_class * shape.n_outputs, shape, not self.by_class, quota=quota)
+        return _Neighbours(memory, shape, rng)
 
 
 class _Neighbours:

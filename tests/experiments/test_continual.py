@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from experiments import class_incremental
-from experiments.continual.a_gem import project
 from experiments.continual.ewc import EWC, expected_fisher_diagonal, fisher_diagonal
 from experiments.continual.fast_memory import FastMemory
 from experiments.continual.generative_replay import Generator
@@ -419,21 +418,6 @@ def test_si_books_the_springs_too_where_it_is_told_to():
         old = learner.importance[0].copy()
         learner.end_of_task(1)
         assert (learner.importance[0] < old).all() == whole
-
-
-def test_a_projected_step_does_not_harm_the_memories_and_is_the_nearest():
-    rng = np.random.default_rng(0)
-    way, memory = ([rng.normal(size=(3, 4)), rng.normal(size=3)] for _ in range(2))
-    flat = [np.concatenate([a.ravel() for a in each]) for each in (way, memory)]
-    if flat[0] @ flat[1] > 0:
-        memory, flat[1] = [-a for a in memory], -flat[1]
-    got = np.concatenate([a.ravel() for a in project(way, memory)])
-    assert got @ flat[1] == pytest.approx(0, abs=1e-6)
-    # The rest is untouched: the change is along the memories' direction only.
-    change = got - flat[0]
-    assert abs(change @ flat[1]) == pytest.approx(np.linalg.norm(change) * np.linalg.norm(flat[1]))
-    kept = project(way, [-a for a in memory])
-    assert all(a is b for a, b in zip(kept, way, strict=True))
 
 
 def test_a_reservoir_keeps_all_alike_and_a_balanced_box_all_classes():

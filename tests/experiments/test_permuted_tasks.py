@@ -1,5 +1,7 @@
 """Tasks whose pixels are permuted: late tasks find room, and early ones stay."""
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -72,3 +74,22 @@ def test_impossible_configurations_are_refused():
         Config(ends=0)
     with pytest.raises(ConfigError, match="did you mean fast 100 kB"):
         Config(arms=("fast 100 kb",))
+
+
+def test_one_nearest_neighbour_keeps_something_of_every_task():
+    rng = np.random.default_rng(0)
+    tasks = rng.random((8, 10, 64)).astype(np.float32)  # A pattern a class, anew in each task.
+    kept = permuted_tasks.ARMS["1-NN 1000 kB"]
+    right = {}
+    for by_class in (kept.by_class, not kept.by_class):
+        method = replace(kept, per_class=40, by_class=by_class)
+        learner = method.begin(Shape(64, 10, (8, 8)), np.random.default_rng(1))
+        for number, patterns in enumerate(tasks):
+            for _ in range(40):
+                learner.observe(Batch(patterns, np.arange(10), number))
+        right[by_class] = [
+            (learner.predict(patterns).argmax(axis=1) == np.arange(10)).mean() for patterns in tasks
+        ]
+    # Of 40 places of a class 5 a task in the mean; that a task has none is a chance of 0.005.
+    assert np.min(right[True]) > 0.8 and np.mean(right[True]) > 0.95
+    assert right[False][0] == 1 and np.mean(right[False][1:]) < 0.3
