@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from tokenizers import Tokenizer
 
+from circuits.brain_config import BrainConfig
 from circuits.entorhinal import EntorhinalConfig
 from circuits.hippocampus import Hippocampus, HippocampusConfig
 from circuits.language_cortex import LanguageCortex
-from circuits.night import CycleReport, DawnReport, Night, NightConfig
-from circuits.transformer import Transformer, TransformerConfig
+from circuits.language_model_files import language_model, load_language_model
+from circuits.night import CycleReport, DawnReport, Night
 from neurosim.contracts import Rule
 from neurosim.errors import BrainError, CapacityError, InputError
 from neurosim.hdf5 import pack_hdf5, unpack_hdf5
@@ -29,36 +29,6 @@ from neurosim.versioned import LOCK_NAME, VersionedDirectory
 FORMAT_VERSION = 1
 ADOLESCENCE = 200
 """Dreams of the newborn cortex on which the cells of the hippocampus mature."""
-
-
-@dataclass(frozen=True)
-class BrainConfig:
-    """What a brain is made of.
-
-    Parameters
-    ----------
-    seed : int
-    surprise_threshold : float [nats]
-        A sentence is written when some token of its second half surprises the cortex by more:
-        at log 2 the cortex gave every token more than half its trust, and would say it itself.
-    gate : bool
-        False writes everything.
-    separation : bool
-        False takes the dentate gyrus out (ablation).
-    night : NightConfig
-    """
-
-    seed: int = 0
-    surprise_threshold: float = 0.6931
-    gate: bool = True
-    separation: bool = True
-    night: NightConfig = dataclasses.field(default_factory=NightConfig)
-
-    @classmethod
-    def from_mapping(cls, values: dict[str, Any]) -> "BrainConfig":
-        """Build from what `asdict` gave; what this version no longer knows is left out."""
-        night = NightConfig(**_known(NightConfig, values["night"]))
-        return cls(**{**_known(cls, values), "night": night})
 
 
 @dataclass(frozen=True)
@@ -197,7 +167,7 @@ class Brain:
             directory.clean()
             manifest = directory.manifest()
             config = BrainConfig.from_mapping(manifest.meta["config"])
-            cortex = _language_model(
+            cortex = language_model(
                 directory.read("language_model.json"),
                 directory.read("language_model.safetensors"),
                 directory.read("tokenizer.json"),
@@ -394,44 +364,6 @@ class Brain:
         surprises = self.cortex.surprise([items for _, items, _ in waiting])
         for (sentence, items, split), surprise in zip(waiting, surprises, strict=True):
             yield sentence, items, surprise, split
-
-
-def _known(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    names = {field.name for field in dataclasses.fields(kind)}
-    return {name: value for name, value in values.items() if name in names}
-
-
-def load_language_model(directory: Path) -> LanguageCortex:
-    """Load a language model from a directory in the usual three files.
-
-    Raises
-    ------
-    InputError
-        When a file is missing or is not what it should be.
-    """
-    files = []
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
-        try:
-            files.append((directory / name).read_bytes())
-        except OSError:
-            raise InputError(
-                f"{directory} holds no {name}; give a directory with config.json, "
-                f"model.safetensors and tokenizer.json"
-            ) from None
-    try:
-        return _language_model(*files)
-    except Exception as error:  # safetensors and tokenizers raise classes of their own.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{directory} is not a language model this version can read ({reason}); "
-            f"make one with neurosim pretrain"
-        ) from error
-
-
-def _language_model(config: bytes, weights: bytes, tokenizer: bytes) -> LanguageCortex:
-    network = Transformer(TransformerConfig.from_mapping(json.loads(config)))
-    network.load_state_dict(load_tensors(weights))
-    return LanguageCortex(network, Tokenizer.from_str(tokenizer.decode("utf-8")))
 
 
 def _check_free(path: Path) -> None:

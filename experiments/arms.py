@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from circuits.brain import Brain, BrainConfig
+from circuits.brain import Brain
+from circuits.brain_config import BrainConfig
 from circuits.language_cortex import PlasticityConfig
 from circuits.night import Burst, Night, NightConfig
 from experiments.childhood import DATA, MODEL, heldout_perplexity, shipped_facts

@@ -13,7 +13,8 @@ import torch
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from circuits.brain import Brain, BrainConfig
+from circuits.brain import Brain
+from circuits.brain_config import BrainConfig
 from circuits.language_cortex import PlasticityConfig
 from circuits.night import NightConfig
 from experiments.childhood import DATA, MODEL, heldout_perplexity, shipped_facts

@@ -24,7 +24,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> dict[str, Any]:
     """Make the brain and say what it is made of."""
-    from circuits.brain import Brain, BrainConfig
+    from circuits.brain import Brain
+    from circuits.brain_config import BrainConfig
     from experiments.childhood import MODEL, newborn_scores
     from neurosim.storage import check_place
     from rules.willshaw import Willshaw

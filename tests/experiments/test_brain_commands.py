@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from circuits import brain as brain_module
-from circuits.brain import Brain, BrainConfig
+from circuits.brain import Brain
+from circuits.brain_config import BrainConfig
 from circuits.night import NightConfig
 from experiments.childhood import DATA, MODEL, newborn_scores
 from neurosim.text import read_sentences

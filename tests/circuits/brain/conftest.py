@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from circuits import brain as brain_module
-from circuits.brain import Brain, BrainConfig
+from circuits.brain import Brain
+from circuits.brain_config import BrainConfig
 from circuits.dentate_gyrus import DentateConfig
 from circuits.episodic_ca3 import EpisodicCA3Config
 from circuits.night import NightConfig

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from circuits import brain as brain_module
-from circuits.brain import Brain, BrainConfig
+from circuits.brain import Brain
+from circuits.brain_config import BrainConfig
 from experiments.childhood import MODEL
 from neurosim.errors import (
     BrainBusyError,
