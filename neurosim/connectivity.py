@@ -7,7 +7,6 @@ reaches j is one look at one slot.
 
 from __future__ import annotations
 
-import decimal
 import operator
 from typing import Any, SupportsIndex
 
@@ -17,10 +16,8 @@ from numpy.typing import NDArray
 from neurosim import kernels
 from neurosim.errors import ConfigError
 from neurosim.randomness import Streams
+from neurosim.strata import Indices, blocks_of, deal, edges_of, nearness, strata_of
 
-Indices = NDArray[np.int64]
-
-_CELLS_A_BLOCK = 1 << 15
 _WORD = (1 << 64) - 1
 _BLOCK = 1 << 20
 
@@ -109,7 +106,7 @@ class Connectivity:
             -1 where the zone does not reach that part of the population.
         """
         n_parts = self._quota.shape[1]
-        edges = _edges(self.n_post, n_parts)
+        edges = edges_of(self.n_post, n_parts)
         part = np.searchsorted(edges, post, side="right") - 1
         place, size = post - edges[part], np.diff(edges)[part]
         quota = self._quota[:, part]
@@ -138,12 +135,12 @@ class Connectivity:
         n_zones, n_parts = quota.shape
         fan_out = int(quota[0].sum())
         prefix = np.cumsum(quota, axis=1) - quota
-        low, width = _strata(n_post, quota)
+        low, width = strata_of(n_post, quota)
         fields: dict[str, Any] = {
-            "zones": _edges(n_pre, n_zones),
+            "zones": edges_of(n_pre, n_zones),
             "low": low,
             "width": width,
-            "blocks": _blocks(quota, n_post, fan_out),
+            "blocks": blocks_of(quota, n_post, fan_out),
             "stored": np.empty((0, 0), dtype=np.int32),
             "bits": 1,
         }
@@ -209,8 +206,8 @@ class Generated(Connectivity):
 
     def _generate(self, n_pre: int, n_post: int, quota: Indices, seed: SupportsIndex) -> None:
         n_zones, fan_out = len(quota), int(quota[0].sum())
-        largest = int(np.diff(_edges(n_pre, n_zones)).max())
-        widest = int(_strata(n_post, quota)[1].max())
+        largest = int(np.diff(edges_of(n_pre, n_zones)).max())
+        widest = int(strata_of(n_post, quota)[1].max())
         bits = max((largest - 1).bit_length(), (widest - 1).bit_length() + 6, 8)
         if bits > 31:
             raise ConfigError.expected(
@@ -290,10 +287,10 @@ class Nearby(Generated):
             )
         if not reach > 0:
             raise ConfigError.expected(self, "reach", "a length above 0", reach, "try 0.1")
-        sizes = np.diff(_edges(n_post, zones))
+        sizes = np.diff(edges_of(n_post, zones))
         quota = np.array(
             [
-                _shares(fan_out, _profile(zone, zones, side if sheet else 0, reach), sizes)
+                deal(fan_out, nearness(zone, zones, side if sheet else 0, reach), sizes)
                 for zone in range(zones)
             ]
         )
@@ -327,7 +324,7 @@ class Stored(Connectivity):
         index: NDArray[Any] = np.empty((n_pre, fan_out), dtype=kind)
         quota = np.array([[fan_out]], dtype=np.int64)
         if balanced:
-            low, width = (each[0] for each in _strata(n_post, quota))
+            low, width = (each[0] for each in strata_of(n_post, quota))
             for k in range(fan_out):
                 index[:, k] = low[k] + (rng.permutation(n_pre) + rng.integers(width[k])) % width[k]
         else:
@@ -371,74 +368,6 @@ def _fan_out_for(owner: object, n_pre: int, n_post: int, fan_in: int) -> int:
             owner, "fan_in", f"1..{n_pre} of the presynaptic cells", fan_in, "lower it"
         )
     return min(max(1, round(fan_in * n_post / n_pre)), n_post)
-
-
-def _edges(n: int, n_parts: int) -> Indices:
-    return np.arange(n_parts + 1, dtype=np.int64) * n // n_parts
-
-
-def _strata(n_post: int, quota: Indices) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Return low and width ``(n_zones, fan_out)`` of every slot's stratum."""
-    edges = _edges(n_post, quota.shape[1])
-    low, width = [], []
-    for row in quota:
-        cuts = [edges[p] + _edges(edges[p + 1] - edges[p], q) for p, q in enumerate(row) if q]
-        low.append(np.concatenate([cut[:-1] for cut in cuts]))
-        width.append(np.concatenate([np.diff(cut) for cut in cuts]))
-    return np.array(low, dtype=np.uint32), np.array(width, dtype=np.uint32)
-
-
-def _blocks(quota: Indices, n_post: int, fan_out: int) -> Indices:
-    """Return the slots ``(n_zones, n_blocks + 1)`` at which blocks of target cells begin."""
-    if quota.shape[1] > 1:  # The parts of the population are common to all zones.
-        return np.concatenate([np.zeros((len(quota), 1), np.int64), np.cumsum(quota, 1)], axis=1)
-    return _edges(fan_out, min(fan_out, -(-n_post // _CELLS_A_BLOCK)))[None]
-
-
-def _profile(zone: int, zones: int, side: int, reach: float) -> list[decimal.Decimal]:
-    """Return exp(-d / reach) to every zone; decimal, so that it is the same on every machine."""
-    with decimal.localcontext() as context:
-        context.prec = 30
-        length = decimal.Decimal(reach)
-
-        def around(a: int, b: int, n: int) -> decimal.Decimal:
-            return decimal.Decimal(min((a - b) % n, (b - a) % n)) / n
-
-        values = []
-        for other in range(zones):
-            if side:
-                across = around(zone // side, other // side, side)
-                along = around(zone % side, other % side, side)
-                distance = (across * across + along * along).sqrt()
-            else:
-                distance = around(zone, other, zones)
-            values.append((-distance / length).exp())
-        return values
-
-
-def _shares(total: int, worth: list[decimal.Decimal], room: Indices) -> list[int]:
-    """Deal `total` slots in proportion to worth times room, at most `room` to a part."""
-    shares = [0] * len(worth)
-    open_parts = set(range(len(worth)))
-    while total:
-        weights = {p: worth[p] * int(room[p]) for p in open_parts}
-        scale = total / sum(weights.values(), decimal.Decimal(0))
-        exact = {p: weights[p] * scale for p in open_parts}
-        full = {p for p in open_parts if shares[p] + exact[p] >= int(room[p])}
-        if full:  # They take what fits; the others share the rest.
-            for p in full:
-                total -= int(room[p]) - shares[p]
-                shares[p] = int(room[p])
-            open_parts -= full
-            continue
-        for p in open_parts:
-            shares[p] += int(exact[p])
-        rest = total - sum(int(value) for value in exact.values())
-        by_remainder = sorted(open_parts, key=lambda p: (int(exact[p]) - exact[p], p))
-        for p in by_remainder[:rest]:
-            shares[p] += 1
-        total = 0
-    return shares
 
 
 def _words(root: int, counter: NDArray[np.uint64]) -> NDArray[np.uint64]:

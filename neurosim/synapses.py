@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from neurosim import kernels
 from neurosim.codes import SparseCode
-from neurosim.connectivity import Connectivity, Indices
+from neurosim.connectivity import Connectivity
 from neurosim.errors import ConfigError
 from neurosim.ledger import Ledger
 from neurosim.resources import require_memory
 from neurosim.state import check_arrays
+from neurosim.strata import Indices
 from neurosim.transmission import SYNAPSES_A_CALL, check_code, coincident, meeting, push
 
 _LARGEST_SUM = 2**31 - 1

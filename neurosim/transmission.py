@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from neurosim import kernels
 from neurosim.codes import SparseCode
-from neurosim.connectivity import Connectivity, Indices
+from neurosim.connectivity import Connectivity
 from neurosim.errors import ConfigError
+from neurosim.strata import Indices
 
 SYNAPSES_A_CALL = 1 << 27
 """So that a kernel returns within half a second and Ctrl-C is heard."""
