@@ -16,7 +16,8 @@ from circuits.night import Night
 from circuits.night_config import NightConfig
 from circuits.sequence_cortex import SequenceCortex, SequenceCortexConfig
 from circuits.spiking_ca3 import PYRAMIDAL
-from circuits.spiking_hippocampus import SpikingHippocampus, SpikingHippocampusConfig
+from circuits.spiking_hippocampus import SpikingHippocampus
+from circuits.spiking_hippocampus_config import SpikingHippocampusConfig
 from experiments.comparison import Measured, check_names, compare, key, record
 from neurosim.contracts import State
 from neurosim.errors import ConfigError

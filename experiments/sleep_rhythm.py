@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from circuits.sleep_rhythm import SlowOscillation, within
 from circuits.spiking_activity import Activity
 from circuits.spiking_ca3 import PYRAMIDAL, SpikingCA3
-from circuits.spiking_hippocampus import SpikingHippocampus, SpikingHippocampusConfig
+from circuits.spiking_hippocampus import SpikingHippocampus
+from circuits.spiking_hippocampus_config import SpikingHippocampusConfig
 from experiments.comparison import Measured, check_names, compare, key, record
 from experiments.ripple_disruption import after_the_day
 from neurosim.errors import ConfigError

@@ -14,7 +14,8 @@ from circuits.sequence_cortex import SequenceCortex, SequenceCortexConfig
 from circuits.sleep_rhythm import within
 from circuits.spiking_activity import Explosion
 from circuits.spiking_ca3 import PYRAMIDAL, SpikingCA3Config
-from circuits.spiking_hippocampus import SpikingHippocampus, SpikingHippocampusConfig
+from circuits.spiking_hippocampus import SpikingHippocampus
+from circuits.spiking_hippocampus_config import SpikingHippocampusConfig
 from circuits.track_maps import TrackMaps, Walk
 from neurosim.contracts import Hippocampus, Replay
 from neurosim.errors import ConfigError, InputError
