@@ -23,9 +23,10 @@ from experiments.prospective_points import (
     read_points,
 )
 from experiments.prospective_pretraining import AUTHORS_SEED, pretrained
-from experiments.prospective_protocols import FIGURES, Protocol, protocol_of, trial
+from experiments.prospective_protocols import FIGURES, Protocol, protocol_of
 from experiments.prospective_replica import FIGURES as REPLICATED
 from experiments.prospective_replica import N_SEEDS, replica
+from experiments.prospective_trials import trial
 from neurosim.errors import ConfigError
 from neurosim.hdf5 import Arrays
 from neurosim.jobs import clear_jobs, pack_arrays, run_jobs, unpack_arrays

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from experiments import prospective_protocols as protocols
 from experiments.prospective_pretraining import Draws
+from experiments.prospective_trials import Scholar, school
 from neurosim.hdf5 import Arrays
 from neurosim.randomness import Streams
 
@@ -51,7 +52,7 @@ def replica(
     Returns
     -------
     dict of str to ndarray
-        As `experiments.prospective_protocols.trial`.
+        As `experiments.prospective_trials.trial`.
 
     References
     ----------
@@ -86,8 +87,8 @@ def replica(
     def ordered(n: int) -> Iterable[NDArray[np.intp]]:
         return [part.numpy() for part in orders.pop().split(protocol.batch)]
 
-    scholar = protocols.Scholar(protocol, Streams(seed), begin)
-    return protocols.school(protocol, rule, eta, scholar, lessons(), ordered)
+    scholar = Scholar(protocol, Streams(seed), begin)
+    return school(protocol, rule, eta, scholar, lessons(), ordered)
 
 
 def _samples(

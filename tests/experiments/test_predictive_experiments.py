@@ -11,6 +11,7 @@ from experiments import completion_of_images, end_stopping, prospective_configur
 from experiments import prospective_pretraining as pretraining
 from experiments import prospective_protocols as protocols
 from experiments import prospective_replica as replication
+from experiments.prospective_trials import Scholar, trial
 from neurosim.errors import ConfigError, InputError
 from neurosim.gabor import Gabor
 from neurosim.randomness import Streams
@@ -45,7 +46,7 @@ def test_both_rules_begin_with_the_same_weights_and_data(fashion):
     protocol = replace(protocols.protocol_of("batch_size", 8), n_iterations=1, n_batches=2)
     first = []
     for rule in ("PC", "BP"):
-        tiny = protocols.trial(protocol, rule, 1e-30, 0)["errors"]
+        tiny = trial(protocol, rule, 1e-30, 0)["errors"]
         first.append(tiny)
     np.testing.assert_array_equal(*first)
 
@@ -163,7 +164,7 @@ def test_a_replica_draws_images_anew_after_each_batch_of_an_epoch_in_which_label
     draws, labels = pretraining.Draws(2283198659), np.random.RandomState(2283198659)
     draws.subset("train", 5), draws.subset("test")
     draws.weights((784, 32, 32, 10))
-    scholar = protocols.Scholar(protocol, Streams(0), weights)
+    scholar = Scholar(protocol, Streams(0), weights)
     wanted = []
     for iteration in range(66):
         draws.order(50)
@@ -247,7 +248,7 @@ def test_labels_are_those_of_the_authors_runs(fashion):
 
 def test_the_last_output_of_the_continual_task_never_learns(fashion):
     protocol = replace(protocols.FIGURES["continual"], n_iterations=1, batch=50, per_class=10)
-    scholar = protocols.Scholar(protocol, Streams(0))
+    scholar = Scholar(protocol, Streams(0))
     assert scholar.network.config.sizes[-1] == 4 and scholar.mute.shape == (1, 32)
     samples = next(protocols.turns(protocol, Streams(0))).tests[0]
     assert scholar.wanted(samples).shape == (len(samples.labels), 4)
@@ -257,7 +258,7 @@ def test_the_last_output_of_the_continual_task_never_learns(fashion):
 def test_a_network_that_diverges_knows_nothing(fashion):
     protocol = replace(protocols.protocol_of("depth", 2), n_iterations=2, per_class=10)
     with np.errstate(all="ignore"):
-        errors = protocols.trial(protocol, "BP", 1e30, 0)["errors"]
+        errors = trial(protocol, "BP", 1e30, 0)["errors"]
     assert (errors == 0.9).all()
 
 
