@@ -283,3 +283,29 @@ class RawMemory:
         if counts[label] >= counts.max():
             return None
         return int(rng.choice(np.flatnonzero(self.y == counts.argmax())))
+
+
+class RememberingLearner(NetworkLearner):
+    """A network with images in a box.
+
+    Parameters
+    ----------
+    method, shape, rng
+        As for `NetworkLearner`.
+    memory : RawMemory
+    """
+
+    def __init__(
+        self, method: NetworkMethod, shape: Shape, rng: np.random.Generator, memory: RawMemory
+    ) -> None:
+        super().__init__(method, shape, rng)
+        self.memory = memory
+
+    def replay(self, n: int, rng: np.random.Generator) -> Replayed:
+        """Return some of the images."""
+        return self.memory.replay(n, rng)
+
+    @property
+    def state(self) -> Mapping[str, NDArray]:
+        """Return the network and what is in the box."""
+        return {**super().state, **self.memory.state}

@@ -7,11 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
+from experiments.continual_network import NetworkMethod, RawMemory, RememberingLearner
 from neurosim.batches import checked_batch
 from neurosim.continual_learner import ContinualLearner, Shape
 from neurosim.ranges import Count, Positive
-from neurosim.representation import Replayed
 from neurosim.streams import Batch
 
 Array = NDArray[np.float32]
@@ -51,14 +50,14 @@ class AGEM(NetworkMethod):
         return _Careful(self, shape, rng)
 
 
-class _Careful(NetworkLearner):
+class _Careful(RememberingLearner):
     """A network that asks its memories first."""
 
     def __init__(self, method: AGEM, shape: Shape, rng: np.random.Generator) -> None:
-        super().__init__(method, shape, rng)
-        self.draw = method.draw
         quota = method.per_class if method.by_class else 0
-        self.memory = RawMemory(method.per_class * shape.n_outputs, shape, quota=quota)
+        memory = RawMemory(method.per_class * shape.n_outputs, shape, quota=quota)
+        super().__init__(method, shape, rng, memory)
+        self.draw = method.draw
 
     def observe(self, batch: Batch) -> None:
         """Take one step that the memories of earlier tasks allow."""
@@ -70,15 +69,6 @@ class _Careful(NetworkLearner):
             way = project(way, reference)
         self.move(way)
         self.memory.add(batch.x, batch.y, self.rng, task=self.tasks_done)
-
-    def replay(self, n: int, rng: np.random.Generator) -> Replayed:
-        """Return some of the images."""
-        return self.memory.replay(n, rng)
-
-    @property
-    def state(self) -> Mapping[str, NDArray]:
-        """Return the network and the images."""
-        return {**super().state, **self.memory.state}
 
 
 def project(way: list[Array], reference: list[Array]) -> list[Array]:

@@ -7,11 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
+from experiments.continual_network import NetworkMethod, RawMemory, RememberingLearner
 from neurosim.batches import checked_batch
 from neurosim.continual_learner import ContinualLearner, Shape
 from neurosim.ranges import Count, NotNegative
-from neurosim.representation import Replayed
 from neurosim.streams import Batch
 
 Array = NDArray[np.float32]
@@ -46,13 +45,13 @@ class DER(NetworkMethod):
         return _Dark(self, shape, rng)
 
 
-class _Dark(NetworkLearner):
+class _Dark(RememberingLearner):
     """A network with images and answers in a box."""
 
     def __init__(self, method: DER, shape: Shape, rng: np.random.Generator) -> None:
-        super().__init__(method, shape, rng)
+        memory = RawMemory(method.per_class * shape.n_outputs, shape, answers=True)
+        super().__init__(method, shape, rng, memory)
         self.alpha, self.beta = np.float32(method.alpha), np.float32(method.beta)
-        self.memory = RawMemory(method.per_class * shape.n_outputs, shape, answers=True)
 
     def observe(self, batch: Batch) -> None:
         """Take one step on the batch and two draws of memories."""
@@ -77,12 +76,3 @@ class _Dark(NetworkLearner):
         way = self.gradient_of(x, error)
         self.memory.add(batch.x, batch.y, self.rng, drives)
         self.move(way)
-
-    def replay(self, n: int, rng: np.random.Generator) -> Replayed:
-        """Return some of the images."""
-        return self.memory.replay(n, rng)
-
-    @property
-    def state(self) -> Mapping[str, NDArray]:
-        """Return the network, the images and the answers."""
-        return {**super().state, **self.memory.state}

@@ -7,11 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
+from experiments.continual_network import NetworkMethod, RawMemory, RememberingLearner
 from neurosim.batches import checked_batch
 from neurosim.continual_learner import ContinualLearner, Shape
 from neurosim.ranges import Count, Positive
-from neurosim.representation import Replayed
 from neurosim.streams import Batch
 
 Array = NDArray[np.float32]
@@ -54,14 +53,14 @@ class ER(NetworkMethod):
         return Replaying(self, shape, rng)
 
 
-class Replaying(NetworkLearner):
+class Replaying(RememberingLearner):
     """A network with images in a box."""
 
     def __init__(self, method: ER, shape: Shape, rng: np.random.Generator) -> None:
-        super().__init__(method, shape, rng)
-        self.by_tasks = method.by_tasks
         quota = method.per_class if method.by_class else 0
-        self.memory = RawMemory(method.per_class * shape.n_outputs, shape, quota=quota)
+        memory = RawMemory(method.per_class * shape.n_outputs, shape, quota=quota)
+        super().__init__(method, shape, rng, memory)
+        self.by_tasks = method.by_tasks
 
     def observe(self, batch: Batch) -> None:
         """Take one step on the batch and as many memories."""
@@ -79,12 +78,3 @@ class Replaying(NetworkLearner):
         else:
             self.move(self.gradient(x, self.one_hot(y)))
         self.memory.add(batch.x, batch.y, self.rng, task=self.tasks_done)
-
-    def replay(self, n: int, rng: np.random.Generator) -> Replayed:
-        """Return some of the images."""
-        return self.memory.replay(n, rng)
-
-    @property
-    def state(self) -> Mapping[str, NDArray]:
-        """Return the network and the images."""
-        return {**super().state, **self.memory.state}

@@ -7,11 +7,15 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.continual_network import NetworkLearner, NetworkMethod, RawMemory
+from experiments.continual_network import (
+    NetworkLearner,
+    NetworkMethod,
+    RawMemory,
+    RememberingLearner,
+)
 from neurosim.batches import checked_batch
 from neurosim.continual_learner import ContinualLearner, Shape
 from neurosim.ranges import Count, Positive
-from neurosim.representation import Replayed
 from neurosim.streams import Batch
 from neurosim.training import batches, cosine
 
@@ -49,13 +53,13 @@ class GDumb(NetworkMethod):
         return _FromTheBox(self, shape, rng)
 
 
-class _FromTheBox(NetworkLearner):
+class _FromTheBox(RememberingLearner):
     """A network that is raised anew each time."""
 
     def __init__(self, method: GDumb, shape: Shape, rng: np.random.Generator) -> None:
-        super().__init__(method, shape, rng)
+        memory = RawMemory(method.per_class * shape.n_outputs, shape, balanced=True)
+        super().__init__(method, shape, rng, memory)
         self.method = method
-        self.memory = RawMemory(method.per_class * shape.n_outputs, shape, balanced=True)
 
     def observe(self, batch: Batch) -> None:
         """Keep some."""
@@ -72,12 +76,3 @@ class _FromTheBox(NetworkLearner):
                 way = fresh.gradient(kept.x[which], fresh.one_hot(kept.y[which]))
                 fresh.move(way, cosine(epoch / self.method.epochs))
         self.network, self.moments = fresh.network, fresh.moments
-
-    def replay(self, n: int, rng: np.random.Generator) -> Replayed:
-        """Return some of the images."""
-        return self.memory.replay(n, rng)
-
-    @property
-    def state(self) -> Mapping[str, NDArray]:
-        """Return the network and the images."""
-        return {**super().state, **self.memory.state}
