@@ -63,7 +63,7 @@ class Sleeping(Method):
         Cells of the cortex's hidden layers.
     eta : float
         Its learning rate (Adam).
-    variety, styles : float and int
+    variety, styles, recognition : float, int and float
         Of its dreams; see `PredictiveCortexConfig`.
     dream_weight : float
         How much a dream counts beside a lesson.
@@ -95,6 +95,7 @@ class Sleeping(Method):
     eta: float = 1e-3
     variety: float = 1.0
     styles: int = 0
+    recognition: float = 0.0
     dream_weight: float = 1.0
     night: NightConfig = NIGHT
     bedtime: Bedtime = "task"
