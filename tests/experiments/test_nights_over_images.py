@@ -173,6 +173,7 @@ DREAMING = replace(TINY, cycles=2, release=True, lessons_per_step=8, dreams_per_
     [
         {"night": DREAMING},
         {"night": DREAMING, "cortex": "backprop", "styles": 2},
+        {"night": DREAMING, "styles": 2, "recognition": 0.01},
         {"replay": "raw", "bedtime": "samples", "day": 25},
         {"ca3": LamellarCA3Config(bits=1, deepest=3), "bedtime": "fatigue", "day": 200},
     ],
