@@ -66,7 +66,7 @@ ARMS: Mapping[str, Sleeping] = MappingProxyType(
         "release and plain dreams": replace(SHEETS_ALONE, styles=0),
         "backprop release and plain dreams": replace(SHEETS_ALONE, cortex="backprop", styles=0),
         "NREM only": replace(RELEASED, night=replace(RELEASED.night, dreams_per_step=0)),
-        "REM only": replace(RELEASED, first_only=True),
+        "REM only": replace(SHEETS_ALONE, first_only=True),
         "no sleep": Sleeping(bedtime="never"),
         "no CA3 synapses": Sleeping(ca3=LamellarCA3Config(recurrent=False)),
         "no DG competition": Sleeping(gyrus=replace(GYRUS, competition=False)),
