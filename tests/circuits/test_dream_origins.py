@@ -7,16 +7,15 @@ from circuits.bidirectional import BidirectionalConfig
 from circuits.dream_origins import Origins, origins_of, traced_back
 from circuits.predictive_cortex import PredictiveCortex
 from circuits.predictive_cortex_config import PredictiveCortexConfig
-from experiments.backprop_cortex import BackpropCortex
 from neurosim.errors import ConfigError
 from neurosim.optimisers import Optimiser
 
 SIZES = (9, 7, 5, 3)
 
 
-def cortex(kind=PredictiveCortex, recognition=0.5, eta=1e-3, **settings):
+def cortex(recognition=0.5, eta=1e-3, **settings):
     shape = BidirectionalConfig(SIZES, "tanh", dtype="float64", optimiser=Optimiser("sgd", eta=eta))
-    born = kind(
+    born = PredictiveCortex(
         PredictiveCortexConfig(shape, covered=0.0, recognition=recognition, seed=4, **settings)
     )
     born.familiar[:] = True
@@ -61,9 +60,8 @@ def test_a_dream_that_completes_itself_remembers_what_it_settled_on():
     np.testing.assert_allclose(sheets, drawn, atol=0.5 / 255 + 1e-9)
 
 
-@pytest.mark.parametrize("kind", [PredictiveCortex, BackpropCortex])
-def test_errors_are_those_of_the_formula_in_dreams_and_as_they_were_in_lessons(kind):
-    own, (images, labels, origins) = cortex(kind), batch()
+def test_errors_are_those_of_the_formula_in_dreams_and_as_they_were_in_lessons():
+    own, (images, labels, origins) = cortex(), batch()
     net, (top, known) = own.network, own._told(labels, 6)
     before = own.credit(images, images, top, known)
     after = traced_back(net, before, origins, 0.5)
