@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from circuits.inferred import Inferred, Precisions
 from neurosim import network as networks
 from neurosim.errors import ConfigError, NumericalError, nearest_name
 from neurosim.ledger import Ledger
@@ -91,45 +91,6 @@ class BidirectionalConfig:
             raise ConfigError.expected(
                 self, "n_steps", "0 or more, as prior", (self.n_steps, self.prior), "leave it out"
             )
-
-
-class Precisions(NamedTuple):
-    """How much errors count in inference.
-
-    Parameters
-    ----------
-    sensory : float
-        Of the top-down prediction of the senses.
-    prior : float
-        Of the top-down predictions of hidden layers.
-    """
-
-    sensory: float
-    prior: float
-
-
-class Inferred(NamedTuple):
-    """Where inference has come to.
-
-    Parameters
-    ----------
-    values : list of (n_samples, n_units) float
-        Value nodes of all layers.
-    activities : list of (n_samples, n_units) float
-        What each layer sends up and down; the senses' entry is the view.
-    bottom_up : list of (n_samples, n_units) float
-        Errors of the layers above the senses against the prediction from below.
-    top_down : list of (n_samples, n_units) float
-        Errors of all layers but the top against the prediction from above.
-    energies : (n_steps + 1,) float
-        Mean over samples, before each step and after the last.
-    """
-
-    values: list[Array]
-    activities: list[Array]
-    bottom_up: list[Array]
-    top_down: list[Array]
-    energies: NDArray[np.float64]
 
 
 class BidirectionalNetwork:
@@ -301,13 +262,14 @@ class BidirectionalNetwork:
                     f"{layer % len(up)}; lower the learning rate or the step of inference"
                 )
         sent = inferred.activities
+        causes = sent if inferred.causes is None else inferred.causes
         for matrix in (*self.up, *self.down):
             self._count_products(matrix, len(sent[0]))
             self.ledger.add(0, matrix.size, matrix.size, 2 * matrix.nbytes)
         self.moments.step(
             [
                 *(e.T @ sent[layer] for layer, e in enumerate(up)),
-                *(e.T @ sent[layer + 1] for layer, e in enumerate(down)),
+                *(e.T @ causes[layer + 1] for layer, e in enumerate(down)),
                 *(e.sum(axis=0) for e in up),
                 *(e.sum(axis=0) for e in down),
             ],

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.errors import InputError
+from neurosim.errors import InputError, check_real
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
@@ -67,6 +67,31 @@ def read(
     seen = pixels != UNKNOWN
     images = (np.where(seen, pixels, 0) / WHITE).astype(dtype)
     return images, seen, labels
+
+
+def checked(images: Array, n_pixels: int, dtype: np.dtype[Any]) -> Array:
+    """Return images as ``(n, n_pixels)`` of a type, C-contiguous; one alone as a batch of one.
+
+    Raises
+    ------
+    InputError
+        For images of another size, none, or values that are no finite real numbers.
+    """
+    check_real("PredictiveCortex", "images", np.asarray(images))
+    values = np.ascontiguousarray(images, dtype=dtype)
+    values = values[None] if values.ndim == 1 else values
+    if values.ndim != 2 or values.shape[1] != n_pixels or not len(values):
+        raise InputError.expected(
+            "PredictiveCortex", "images", f"(n, {n_pixels}) values", np.shape(images),
+            "reshape them, or give the network as many input units",
+        )  # fmt: skip
+    if not np.isfinite(values).all():
+        sample, pixel = np.argwhere(~np.isfinite(values))[0]
+        raise InputError.expected(
+            "PredictiveCortex", f"images[{sample}, {pixel}]", "a finite number",
+            float(values[sample, pixel]), "mend or leave out the image",
+        )  # fmt: skip
+    return values
 
 
 def written(images: Array, labels: NDArray[np.integer]) -> list[bytes]:

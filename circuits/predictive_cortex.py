@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.bidirectional import BidirectionalNetwork, Inferred, Precisions
-from circuits.image_items import UNKNOWN, Array, Mask, glimpses, read, written
+from circuits.bidirectional import BidirectionalNetwork
+from circuits.dream_origins import Origins, origins_of, remembering, traced_back
+from circuits.image_items import UNKNOWN, Array, Mask, checked, glimpses, read, written
+from circuits.inferred import Inferred, Precisions
 from circuits.predictive_cortex_config import PredictiveCortexConfig
 from circuits.style_cells import StyleCells
 from neurosim.contracts import Completion
-from neurosim.errors import InputError, check_real
+from neurosim.errors import InputError
 from neurosim.randomness import Streams
 from neurosim.state import check_shapes
 
@@ -80,6 +82,7 @@ class PredictiveCortex:
         labels: NDArray[np.integer] | None = None,
         weight: Array | None = None,
         pace: float = 1.0,
+        origins: Origins | None = None,
     ) -> float:
         """Learn a batch of images, or one.
 
@@ -93,6 +96,8 @@ class PredictiveCortex:
             How much each counts.
         pace : float
             Factor of the learning rate.
+        origins : Origins, optional
+            Which of them were dreamt, and from which hidden values.
 
         Returns
         -------
@@ -106,7 +111,7 @@ class PredictiveCortex:
         NumericalError
             When the run diverges.
         """
-        images = self._checked(images)
+        images = checked(images, self.n_pixels, self.network.dtype)
         if labels is not None:
             self._meet(labels, len(images))
         step = int(self.network.moments.n_steps[0])
@@ -116,6 +121,8 @@ class PredictiveCortex:
             view = images * glimpses(len(images), self.n_pixels, self.config.covered, rng)
         top, known = self._told(labels, len(images))
         inferred = self.credit(view, images, top, known)
+        if origins is not None:
+            inferred = traced_back(self.network, inferred, origins, self.config.recognition)
         self._track(inferred, known)
         if self.styles is not None and labels is not None:
             self.styles.learn(inferred.top_down[self.network.top - 1], np.asarray(labels))
@@ -128,7 +135,7 @@ class PredictiveCortex:
 
     def scores(self, images: Array) -> Array:
         """Return what a bottom-up sweep tells of the classes, ``(n, n_classes)``."""
-        return self.network.sweep(self._checked(images))[-1]
+        return self.network.sweep(checked(images, self.n_pixels, self.network.dtype))[-1]
 
     def classify(self, images: Array) -> NDArray[np.intp]:
         """Return the class of each image."""
@@ -154,7 +161,7 @@ class PredictiveCortex:
             Which pixels are known; all, if not given.
         labels : (n,) int, optional
         """
-        images = self._checked(images)
+        images = checked(images, self.n_pixels, self.network.dtype)
         top, known = self._told(labels, len(images))
         shown = None if seen is None else seen.astype(self.network.dtype)
         view = images if shown is None else images * shown
@@ -179,10 +186,16 @@ class PredictiveCortex:
 
         Then, by turns, a part is covered and completed anew, if the configuration says so.
         """
+        return self._drawn(labels, rng, temperature)[0]
+
+    def _drawn(
+        self, labels: NDArray[np.integer], rng: np.random.Generator, temperature: float
+    ) -> tuple[Array, list[Array]]:
+        """Return images as `generate` does, and the hidden values that they come of."""
         net = self.network
         top, _ = self._told(labels, len(labels))
         assert top is not None
-        values = top
+        values, hidden = top, list[Array]()
         for layer in range(net.top - 1, 0, -1):
             spread = temperature * self.config.variety
             predicted = net.fall(layer, net.activity(layer + 1, values)[0])
@@ -191,11 +204,13 @@ class PredictiveCortex:
             else:
                 errors = spread * np.sqrt(self.variance[layer]) * rng.normal(size=predicted.shape)
             values = (predicted + errors).astype(net.dtype)
+            hidden.insert(0, values)
         image = np.clip(net.fall(0, net.activity(1, values)[0]), 0, 1)
         for _ in range(self.config.rounds):
             seen = glimpses(len(image), self.n_pixels, 1.0, rng)
-            image = self.imagine(self.perceive(image, seen, labels))
-        return image
+            inferred = self.perceive(image, seen, labels)
+            image, hidden = self.imagine(inferred), inferred.values[1:-1]
+        return image, hidden
 
     # The contract of a cortex
 
@@ -232,7 +247,9 @@ class PredictiveCortex:
         if not n or not len(known):
             return []
         labels = known[rng.integers(len(known), size=n)]
-        return written(self.generate(labels, rng, temperature), labels)
+        images, hidden = self._drawn(labels, rng, temperature)
+        dreams = written(images, labels)
+        return remembering(dreams, hidden) if self.config.recognition else dreams
 
     def recall(self, cues: Sequence[Sequence[int]]) -> list[Completion]:
         """Complete each cue; a cue of all pixels is named."""
@@ -279,7 +296,7 @@ class PredictiveCortex:
         if not seen.all():
             images = np.where(seen, images, self.imagine(self.perceive(images, seen, labels)))
         weight = np.concatenate([trust, np.full(len(dreams), self.config.dream_weight)])
-        return self.study(images, labels, weight, pace)
+        return self.study(images, labels, weight, pace, origins_of(dreams, len(lessons)))
 
     @contextmanager
     def dusk(self) -> Iterator[None]:
@@ -375,23 +392,6 @@ class PredictiveCortex:
         if len(top):
             self.variance[-1] *= keep
             self.variance[-1] += (1 - keep) * np.mean(top**2, axis=0)
-
-    def _checked(self, images: Array) -> Array:
-        check_real(self, "images", np.asarray(images))
-        values = np.ascontiguousarray(images, dtype=self.network.dtype)
-        values = values[None] if values.ndim == 1 else values
-        if values.ndim != 2 or values.shape[1] != self.n_pixels or not len(values):
-            raise InputError.expected(
-                self, "images", f"(n, {self.n_pixels}) values", np.shape(images),
-                "reshape them, or give the network as many input units",
-            )  # fmt: skip
-        if not np.isfinite(values).all():
-            sample, pixel = np.argwhere(~np.isfinite(values))[0]
-            raise InputError.expected(
-                self, f"images[{sample}, {pixel}]", "a finite number",
-                float(values[sample, pixel]), "mend or leave out the image",
-            )  # fmt: skip
-        return values
 
     def _read(self, items: Sequence[Sequence[int]]) -> tuple[Array, Mask, NDArray[np.intp]]:
         images, seen, labels = read(items, self.n_pixels, self.network.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from circuits.bidirectional import BidirectionalConfig
@@ -37,6 +38,9 @@ class PredictiveCortexConfig:
         Times a dream then covers a part of itself and completes it anew; each makes it smoother.
     dream_weight : float
         How much a dream counts beside a lesson.
+    recognition : float
+        How much it counts in learning that the bottom-up weights find again the hidden values
+        which a dream came of; at 0 nothing of a dream stays but its image (see `dream_origins`).
     memory : float [samples]
         Over which the running variances of errors are taken.
     seed : int
@@ -45,8 +49,8 @@ class PredictiveCortexConfig:
     Raises
     ------
     ConfigError
-        For a share covered outside of 0..1, counts below 0, a memory of less than a sample, or more
-        classes than a byte tells apart.
+        For a share covered outside of 0..1, counts or a recognition below 0, a memory of less than
+        a sample, or more classes than a byte tells apart.
     """
 
     network: BidirectionalConfig = field(default_factory=BidirectionalConfig)
@@ -59,6 +63,7 @@ class PredictiveCortexConfig:
     styles: int = 0
     rounds: int = 0
     dream_weight: float = 1.0
+    recognition: float = 0.0
     memory: float = 5000.0
     seed: int = 0
 
@@ -70,6 +75,10 @@ class PredictiveCortexConfig:
                 self, "completion", "0 or more, as rounds and styles",
                 (self.completion, self.rounds, self.styles), "leave them out",
             )  # fmt: skip
+        if not (math.isfinite(self.recognition) and self.recognition >= 0):
+            raise ConfigError.expected(
+                self, "recognition", "0 or more", self.recognition, "leave it out"
+            )
         if self.network.sizes[-1] > WHITE + 1:
             raise ConfigError.expected(
                 self, "network", f"at most {WHITE + 1} classes", self.network.sizes[-1],

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.bidirectional import Inferred
 from circuits.image_items import Array
+from circuits.inferred import Inferred
 from circuits.predictive_cortex import PredictiveCortex
 from neurosim.network import softmax
 

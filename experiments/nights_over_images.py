@@ -32,7 +32,7 @@ from neurosim.streams import Stream
 
 RELEASED = Sleeping(
     night=replace(NIGHT, release=True, lessons_per_step=64, dreams_per_step=128),
-    gyrus=replace(GYRUS, volatility=0), eta=3e-3, dream_weight=2.0, styles=16,
+    gyrus=replace(GYRUS, volatility=0), eta=3e-3, dream_weight=2.0, styles=16, recognition=0.002,
 )  # fmt: skip
 """After its nights the hippocampus is empty: what was learnt before must come of dreams.
 
@@ -40,6 +40,13 @@ What is freed by morning need not wander."""
 
 GENTLE = replace(NIGHT, onset=1 / 3)
 """Of a night whose learning rate rises over its first third."""
+
+RELEASED_BACKPROP = replace(RELEASED, cortex="backprop", recognition=0.2)
+"""By the chain rule the error of a hidden cell is some hundred times larger than what the one step
+of inference, of 0.01, leaves; recognition counts as much beside it."""
+
+SHEETS_ALONE = replace(RELEASED, recognition=0.0)
+"""Nothing of a dream stays but its sheet."""
 
 WINNERS = (1, 2, 6, 20, 60, 100)
 """Cells of a class, of 200, that a pattern turns."""
@@ -59,11 +66,13 @@ ARMS: Mapping[str, Sleeping] = MappingProxyType(
         "night": Sleeping(),
         "backprop": Sleeping(cortex="backprop"),
         "release and dreams": RELEASED,
-        "backprop release and dreams": replace(RELEASED, cortex="backprop"),
-        "release and plain dreams": replace(RELEASED, styles=0),
-        "backprop release and plain dreams": replace(RELEASED, cortex="backprop", styles=0),
+        "backprop release and dreams": RELEASED_BACKPROP,
+        "release and sheets alone": SHEETS_ALONE,
+        "backprop release and sheets alone": replace(SHEETS_ALONE, cortex="backprop"),
+        "release and plain dreams": replace(SHEETS_ALONE, styles=0),
+        "backprop release and plain dreams": replace(SHEETS_ALONE, cortex="backprop", styles=0),
         "NREM only": replace(RELEASED, night=replace(RELEASED.night, dreams_per_step=0)),
-        "REM only": replace(RELEASED, first_only=True),
+        "REM only": replace(SHEETS_ALONE, first_only=True),
         "no sleep": Sleeping(bedtime="never"),
         "no CA3 synapses": Sleeping(ca3=LamellarCA3Config(recurrent=False)),
         "no DG competition": Sleeping(gyrus=replace(GYRUS, competition=False)),

@@ -68,6 +68,7 @@ class Sleeper:
                 variety=method.variety,
                 styles=method.styles,
                 dream_weight=method.dream_weight,
+                recognition=method.recognition,
                 seed=self.streams.seed_for("cortex"),
             )  # fmt: skip
         )

@@ -65,7 +65,7 @@ class Sleeping(Method):
         Cells of the cortex's hidden layers.
     eta : float
         Its learning rate (Adam).
-    variety, styles : float and int
+    variety, styles, recognition : float, int and float
         Of its dreams; see `PredictiveCortexConfig`.
     dream_weight : float
         How much a dream counts beside a lesson.
@@ -97,6 +97,7 @@ class Sleeping(Method):
     eta: Positive = 1e-3
     variety: NotNegative = 1.0
     styles: Whole = 0
+    recognition: NotNegative = 0.0
     dream_weight: NotNegative = 1.0
     night: NightConfig = NIGHT
     bedtime: Bedtime = "task"

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from circuits.bidirectional import BidirectionalConfig, BidirectionalNetwork, Precisions
+from circuits.bidirectional import BidirectionalConfig, BidirectionalNetwork
+from circuits.inferred import Precisions
 from circuits.visual_hierarchy import VisualHierarchy, VisualHierarchyConfig
 from neurosim.ledger import counting
 from neurosim.optimisers import Optimiser

@@ -149,5 +149,5 @@ def test_the_learning_rate_rises_over_the_onset_and_falls_towards_morning():
     for onset in (0.0, 0.1):
         config = dataclasses.replace(CONFIG, onset=onset)
         assert Night(None, None, config, Streams(0)).pace(4, 60) == 0.5
-    with pytest.raises(ConfigError, match="onset: expected a share"):
+    with pytest.raises(ConfigError, match="onset: expected a number from 0 to 1"):
         dataclasses.replace(CONFIG, onset=-0.1)

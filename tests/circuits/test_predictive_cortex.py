@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from circuits.bidirectional import BidirectionalConfig, BidirectionalNetwork, Precisions
+from circuits.bidirectional import BidirectionalConfig, BidirectionalNetwork
 from circuits.image_items import UNKNOWN
+from circuits.inferred import Precisions
 from circuits.predictive_cortex import PredictiveCortex
 from circuits.predictive_cortex_config import PredictiveCortexConfig
 from neurosim import contracts

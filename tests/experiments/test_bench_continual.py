@@ -40,7 +40,7 @@ def test_an_absent_library_is_named_and_ours_measured(tmp_path, capsys, monkeypa
 
 def test_a_method_that_is_no_network_is_refused(capsys):
     assert main(["bench", "continual", "arms=NCM"]) == 2
-    assert "did you mean" in capsys.readouterr().err
+    assert "expected some of none, joint" in capsys.readouterr().err
 
 
 def test_the_table_says_how_many_agree():

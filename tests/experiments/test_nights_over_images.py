@@ -82,6 +82,26 @@ def test_backpropagation_gives_the_gradients_of_autograd():
         np.testing.assert_allclose(p - old, -w.grad.numpy(), rtol=1e-9, atol=1e-12)
 
 
+def test_backpropagation_too_is_told_what_a_dream_came_of():
+    shape = BidirectionalConfig((6, 7, 3), dtype="float64", optimiser=Optimiser("sgd", eta=0.1))
+    moved = {}
+    for recognition in (0.0, 0.5):
+        cortex = BackpropCortex(
+            PredictiveCortexConfig(shape, covered=0.0, recognition=recognition, seed=1)
+        )
+        cortex.familiar[:] = True
+        dreams = cortex.dream(8, 0)
+        images = np.array([list(dream[:-1]) for dream in dreams]) / 255
+        found = cortex.network.rise(0, images)
+        before = cortex.network.up_bias[0].copy()
+        cortex.learn((), (), dreams)
+        moved[recognition] = cortex.network.up_bias[0] - before
+    hidden = np.stack([dream.hidden[0] for dream in dreams])
+    extra = 0.1 * 0.5 * (hidden - found).mean(axis=0)
+    assert np.abs(extra).max() > 1e-3
+    np.testing.assert_allclose(moved[0.5] - moved[0.0], extra, rtol=1e-7, atol=1e-10)
+
+
 def test_a_cortex_dreams_only_of_what_it_has_been_told_of():
     sleeper = born()
     cortex = sleeper.cortex
@@ -175,6 +195,7 @@ DREAMING = replace(TINY, cycles=2, release=True, lessons_per_step=8, dreams_per_
     [
         {"night": DREAMING},
         {"night": DREAMING, "cortex": "backprop", "styles": 2},
+        {"night": DREAMING, "styles": 2, "recognition": 0.01},
         {"replay": "raw", "bedtime": "samples", "day": 25},
         {"ca3": LamellarCA3Config(bits=1, deepest=3), "bedtime": "fatigue", "day": 200},
     ],
