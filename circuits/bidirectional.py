@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -146,6 +146,18 @@ class BidirectionalNetwork:
     def parameters(self) -> list[Array]:
         """Return all weights and biases, in the order of the moments."""
         return [*self.up, *self.down, *self.up_bias, *self.down_bias]
+
+    def place(self, parameters: Sequence[Array]) -> None:
+        """Compute with other arrays from now on; the optimiser goes on to move those it has.
+
+        Parameters
+        ----------
+        parameters : sequence of float array
+            In the order of `parameters`, and of the same shapes.
+        """
+        n = self.top
+        self.up, self.down = list(parameters[:n]), list(parameters[n : 2 * n])
+        self.up_bias, self.down_bias = list(parameters[2 * n : 3 * n]), list(parameters[3 * n :])
 
     @property
     def top(self) -> int:

@@ -75,7 +75,9 @@ class Lamellae:
 
     What a day has written wanders by night: each synapse of a class that was met, if it is not
     silent, moves by `volatility` counts, up or down by chance. The mean of many patterns may come
-    to lie beside one of them, and a cell cannot know; after this it lies beside none.
+    to lie beside one of them, and a cell cannot know; after this it lies beside none. Cells that
+    hold much, in which so many synapses never agree by chance, may be `steady`: as large spines
+    are, where small ones come and go.
 
     A class that was met on d days before, and now comes back, first makes room for it: cells that
     have learnt alike merge until ``d / (d + 1)`` of its cells are in use. So each day has
@@ -114,9 +116,10 @@ class Lamellae:
     (1978) Brain Res. 157:277 (perforant synapses change only when enough of them are driven
     together); Tashiro, Sandler, Toni, Zhao & Gage (2006) Nature 442:929 (new granule cells that are
     rarely driven do not survive); Mongillo, Rumpel & Loewenstein (2017) Curr. Opin. Neurobiol. 46:7
-    (synapses change without activity); Ahalt, Krishnamurthy, Chen &
-    Melton (1990) Neural Netw. 3:277 (frequency-sensitive competition); Boiman, Shechtman & Irani
-    (2008) CVPR (the sum of nearest parts); MacQueen (1967) (steps of 1/n).
+    (synapses change without activity); Yasumatsu, Matsuzaki, Miyazaki, Noguchi & Kasai (2008) J.
+    Neurosci. 28:13592 (small spines more than large ones); Ahalt, Krishnamurthy, Chen & Melton
+    (1990) Neural Netw. 3:277 (frequency-sensitive competition); Boiman, Shechtman & Irani (2008)
+    CVPR (the sum of nearest parts); MacQueen (1967) (steps of 1/n).
     """
 
     def __init__(
@@ -296,7 +299,9 @@ class Lamellae:
             up = self._rng.random(w.shape, dtype=np.float32) < 0.5
             up = np.where(w + step > most, False, np.where(w - step < 1, True, up))
             live = w > 0
-            self.weights[:, c] = np.where(live, w + np.where(up, step, -step), 0)
+            if self.config.steady < 1:
+                live &= self.squares.faint(self.config.fine * w, self.config.steady)[..., None]
+            self.weights[:, c] = np.where(live, w + np.where(up, step, -step), w)
             self.ledger.add(0, int(live.sum()), 0, 2 * w.size)
 
     def _usual(self, lamella: int) -> FloatArray:

@@ -55,6 +55,9 @@ class LamellaeConfig:
     volatility : int [counts]
         By how much each synapse that is not silent wanders, up or down by chance, at the end of a
         day on which its class was met. 0: none does.
+    steady : float
+        Share of its inputs from which on a cell does not wander: one whose weights sum to
+        ``sqrt(steady n_pre)`` or more holds too much to come beside an image by chance. 1: all do.
     """
 
     n_classes: Count = 10
@@ -71,6 +74,7 @@ class LamellaeConfig:
     cooperativity: PartialShare = 0.085
     least_wins: Count = 5
     volatility: Whole = 0
+    steady: Share = 1.0
 
     def __post_init__(self) -> None:
         check_fields(self)

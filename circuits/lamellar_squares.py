@@ -74,17 +74,22 @@ class Squares:
         )
         return self._scale(parts).astype(np.int16)
 
-    def faint(self, drive: NDArray[np.int16] | FloatArray) -> NDArray[np.bool_]:
-        """Return which parts are too faint to be written, ``(...)``.
+    def faint(
+        self, drive: NDArray[np.integer] | FloatArray, share: float | None = None
+    ) -> NDArray[np.bool_]:
+        """Return which parts sum to less than ``sqrt(share n_pre)``, ``(...)``.
 
-        Those whose drive sums to less than ``sqrt(cooperativity n_pre)``.
+        So much the inputs of a part amount to of which that share is driven, all of it alike.
 
         Parameters
         ----------
-        drive : (..., n_pre) int16 or float32
+        drive : (..., n_pre) integer or float32
             In whole steps, `fine` to a count.
+        share : float, optional
+            Of the inputs, 0 to 1; `cooperativity`, which is too faint to be written, if not given.
         """
-        least = np.sqrt(self.config.cooperativity * self.n_pre) * FINEST / self.config.strongest
+        share = self.config.cooperativity if share is None else share
+        least = np.sqrt(share * self.n_pre) * FINEST / self.config.strongest
         weak: NDArray[np.bool_] = drive.sum(axis=-1, dtype=np.float64) < least
         return weak
 

@@ -84,6 +84,11 @@ class NightConfig:
     def __post_init__(self) -> None:
         check_fields(self)
 
+    @property
+    def n_steps(self) -> int:
+        """Steps of a whole night for up to `steps_for` memories."""
+        return self.cycles * self.steps
+
     def schedule(self) -> Schedule:
         """Return the phases of the night in order of time."""
         night = Schedule.night(self.cycles, tilt=self.tilt)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from circuits.image_items import UNKNOWN, Array, Mask, checked, glimpses, read, 
 from circuits.inferred import Inferred, Precisions
 from circuits.predictive_cortex_config import PredictiveCortexConfig
 from circuits.style_cells import StyleCells
+from circuits.synaptic_capture import SynapticCapture
 from neurosim.contracts import Completion
 from neurosim.errors import InputError
 from neurosim.randomness import Streams
@@ -63,6 +64,7 @@ class PredictiveCortex:
                 self.config.memory / self.n_classes, self.streams.generator("styles"),
             )  # fmt: skip
         self._at_dusk: dict[str, NDArray[Any]] | None = None
+        self._capture: SynapticCapture | None = None
 
     @property
     def n_pixels(self) -> int:
@@ -120,13 +122,14 @@ class PredictiveCortex:
             rng = self.streams.generator("predictive_cortex/views", step)
             view = images * glimpses(len(images), self.n_pixels, self.config.covered, rng)
         top, known = self._told(labels, len(images))
-        inferred = self.credit(view, images, top, known)
-        if origins is not None:
-            inferred = traced_back(self.network, inferred, origins, self.config.recognition)
-        self._track(inferred, known)
-        if self.styles is not None and labels is not None:
-            self.styles.learn(inferred.top_down[self.network.top - 1], np.asarray(labels))
-        self.network.learn(inferred, weight, pace)
+        with self._capture.learning() if self._capture else nullcontext():
+            inferred = self.credit(view, images, top, known)
+            if origins is not None:
+                inferred = traced_back(self.network, inferred, origins, self.config.recognition)
+            self._track(inferred, known)
+            if self.styles is not None and labels is not None:
+                self.styles.learn(inferred.top_down[self.network.top - 1], np.asarray(labels))
+            self.network.learn(inferred, weight, pace)
         return float(inferred.energies[0])
 
     def credit(self, view: Array, images: Array, top: Array | None, known: Mask | None) -> Inferred:
@@ -278,6 +281,7 @@ class PredictiveCortex:
         """Keep the cortex of dusk; what the night learns is written beside it."""
         self._at_dusk = {name: array.copy() for name, array in self._learnt.items()}
         self.streams = Streams(seed)
+        self._tag()
 
     @property
     def growing(self) -> bool:
@@ -312,11 +316,13 @@ class PredictiveCortex:
             self._put_back(tonight)
 
     def merge(self) -> None:
-        """Keep what the night has written; it is over."""
+        """Keep what the night has written and captured; it is over."""
         self._at_dusk = None
+        self._untag()
 
     def discard(self) -> None:
         """Forget what the night has written; the cortex is as it was at dusk."""
+        self._untag()
         if self._at_dusk is not None:
             self._put_back(self._at_dusk)
         self._at_dusk = None
@@ -325,10 +331,11 @@ class PredictiveCortex:
     def state(self) -> dict[str, NDArray[Any]]:
         """Return weights, biases, moments, running variances and familiar classes by name.
 
-        With the seed of its views and, while a night goes on, the cortex of dusk under ``dusk/``.
+        With the seed of its views and, while a night goes on, the cortex of dusk under ``dusk/``
+        and what is not yet captured under ``tagged/``.
         """
         dusk = {f"dusk/{name}": array for name, array in (self._at_dusk or {}).items()}
-        return {**self._learnt, **dusk}
+        return {**self._learnt, **dusk, **(self._capture.state if self._capture else {})}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take a saved state back, and go on bit for bit as the cortex would have that was saved.
@@ -339,10 +346,18 @@ class PredictiveCortex:
             When an array is missing or of another shape.
         """
         own = self._learnt
-        if any(name.startswith("dusk/") for name in state):
+        growing = any(name.startswith("dusk/") for name in state)
+        if growing:
             own |= {f"dusk/{name}": array for name, array in self._learnt.items()}
+        if growing and self.config.capture:
+            own |= {f"tagged/{name}": array for name, array in self.network.state.items()}
         check_shapes(self, own, state)
+        self._untag()
         self._put_back(state)
+        if growing:
+            self._tag()
+        if self._capture:
+            self._capture.restore(state)
         dusk = {name: np.array(state[name]) for name in own if name.startswith("dusk/")}
         self._at_dusk = {name.removeprefix("dusk/"): array for name, array in dusk.items()} or None
 
@@ -360,6 +375,16 @@ class PredictiveCortex:
         known["seed"] = np.array([self.streams.seed], np.uint64)
         styles = {} if self.styles is None else self.styles.state
         return {**self.network.state, **known, **styles, **self.network.moments.state}
+
+    def _tag(self) -> None:
+        """Let what is written from now on be captured slowly, if the configuration says so."""
+        if self.config.capture and self._capture is None:
+            self._capture = SynapticCapture(self.network, self.config.capture)
+
+    def _untag(self) -> None:
+        if self._capture is not None:
+            self._capture.end()
+        self._capture = None
 
     def _put_back(self, state: Mapping[str, NDArray[Any]]) -> None:
         for name, mine in self._learnt.items():

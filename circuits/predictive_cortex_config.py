@@ -41,6 +41,9 @@ class PredictiveCortexConfig:
     recognition : float
         How much it counts in learning that the bottom-up weights find again the hidden values
         which a dream came of; at 0 nothing of a dream stays but its image (see `dream_origins`).
+    capture : float [steps]
+        Over which what a night writes is captured by the synapses that answer; at 0 it answers at
+        once (see `SynapticCapture`).
     memory : float [samples]
         Over which the running variances of errors are taken.
     seed : int
@@ -49,8 +52,8 @@ class PredictiveCortexConfig:
     Raises
     ------
     ConfigError
-        For a share covered outside of 0..1, counts or a recognition below 0, a memory of less than
-        a sample, or more classes than a byte tells apart.
+        For a share covered outside of 0..1, counts or a recognition below 0, a capture within less
+        than a step, a memory of less than a sample, or more classes than a byte tells apart.
     """
 
     network: BidirectionalConfig = field(default_factory=BidirectionalConfig)
@@ -64,6 +67,7 @@ class PredictiveCortexConfig:
     rounds: int = 0
     dream_weight: float = 1.0
     recognition: float = 0.0
+    capture: float = 0.0
     memory: float = 5000.0
     seed: int = 0
 
@@ -78,6 +82,10 @@ class PredictiveCortexConfig:
         if not (math.isfinite(self.recognition) and self.recognition >= 0):
             raise ConfigError.expected(
                 self, "recognition", "0 or more", self.recognition, "leave it out"
+            )
+        if self.capture and not 1 <= self.capture < math.inf:
+            raise ConfigError.expected(
+                self, "capture", "a step or more, or 0", self.capture, "try a tenth of a night's"
             )
         if self.network.sizes[-1] > WHITE + 1:
             raise ConfigError.expected(

@@ -38,6 +38,9 @@ RELEASED = Sleeping(
 
 What is freed by morning need not wander."""
 
+AT_ONCE = Sleeping(capture=0.0)
+"""What a step of the night has written answers at once."""
+
 GENTLE = replace(NIGHT, onset=1 / 3)
 """Of a night whose learning rate rises over its first third."""
 
@@ -76,8 +79,10 @@ ARMS: Mapping[str, Sleeping] = MappingProxyType(
         "no sleep": Sleeping(bedtime="never"),
         "no CA3 synapses": Sleeping(ca3=LamellarCA3Config(recurrent=False)),
         "no DG competition": Sleeping(gyrus=replace(GYRUS, competition=False)),
-        "gentle night": Sleeping(night=GENTLE),
-        "backprop gentle night": Sleeping(cortex="backprop", night=GENTLE),
+        "written at once": AT_ONCE,
+        "backprop written at once": replace(AT_ONCE, cortex="backprop"),
+        "gentle night": replace(AT_ONCE, night=GENTLE),
+        "backprop gentle night": replace(AT_ONCE, cortex="backprop", night=GENTLE),
         "steady synapses": Sleeping(gyrus=replace(GYRUS, volatility=0)),
         "faint parts written": Sleeping(
             gyrus=replace(GYRUS, cooperativity=0.0, least_wins=2, volatility=0)

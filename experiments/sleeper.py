@@ -69,6 +69,7 @@ class Sleeper:
                 styles=method.styles,
                 dream_weight=method.dream_weight,
                 recognition=method.recognition,
+                capture=method.capture and max(1.0, method.capture * method.night.n_steps),
                 seed=self.streams.seed_for("cortex"),
             )  # fmt: skip
         )
@@ -200,14 +201,15 @@ class Sleeper:
     def state(self) -> Mapping[str, NDArray[Any]]:
         """Return fields, hippocampus and cortex, and under ``memory/clock`` what time it is.
 
-        An optimiser's moments and the cortex of dusk only during a night: they are gone by morning.
+        An optimiser's moments, tags and the cortex of dusk only during a night: they are gone by
+        morning.
         """
         kept = {**self.sheet.maps.state, **self.hippocampus.state}
         own: dict[str, NDArray[Any]] = {f"memory/{name}": array for name, array in kept.items()}
         for name, array in self.cortex.state.items():
             if name == "seed":
                 own[f"{CLOCK}cortex_seed"] = array
-            elif not name.startswith(("moments/", "n_steps", "dusk/")):
+            elif not name.startswith(("moments/", "n_steps", "dusk/", "tagged/")):
                 own[f"network/{name}"] = array
             elif self.cortex.growing:
                 own[f"memory/{name}"] = array

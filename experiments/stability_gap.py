@@ -71,7 +71,10 @@ class Config:
     part: str = "test"
     steps: int = 300
     every: int = 20
-    arms: tuple[str, ...] = ("night", "backprop", "gentle night", "backprop gentle night")
+    arms: tuple[str, ...] = (
+        "night", "backprop", "written at once", "backprop written at once", "gentle night",
+        "backprop gentle night",
+    )  # fmt: skip
     seeds: tuple[int, ...] = tuple(range(5))
     workers: int = 0
 

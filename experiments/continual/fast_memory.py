@@ -48,9 +48,11 @@ class FastMemory(Method):
         See `LamellaeConfig`.
     room : bool
         See `LamellaeConfig`: whether a class that comes back in another task makes room.
-    cooperativity, least_wins, volatility : float, int and int
+    cooperativity, least_wins : float and int
         See `LamellaeConfig`: which parts are too faint to be written, and how many patterns a cell
         must stem from. Where there are no maps no part is faint.
+    volatility, steady : int and float
+        See `LamellaeConfig`: by how much a cell wanders at dusk, and from what on it does not.
     maps : bool
         False: no maps; the pixels themselves drive four lamellae, a quarter of the image each. For
         images in which neighbours have nothing to do with each other.
@@ -71,6 +73,7 @@ class FastMemory(Method):
     cooperativity: PartialShare = LamellaeConfig.cooperativity
     least_wins: Count = LamellaeConfig.least_wins
     volatility: Whole = LamellaeConfig.volatility
+    steady: Share = LamellaeConfig.steady
     maps: bool = True
 
     source: ClassVar[str] = "this project; circuits/lamellae.py"
@@ -164,7 +167,7 @@ class FastLearner:
             config = LamellaeConfig(
                 shape.n_outputs, cells, extent, stride, method.bits, strongest, method.conscience,
                 room=method.room, least_wins=method.least_wins, volatility=method.volatility,
-                cooperativity=method.cooperativity if method.maps else 0.0,
+                steady=method.steady, cooperativity=method.cooperativity if method.maps else 0.0,
             )  # fmt: skip
             return Lamellae(config, sheet, rng)  # type: ignore[arg-type]
 

@@ -19,7 +19,7 @@ from experiments.replay_controls import RandomReplay, RawReplay
 from experiments.sleeper import Sleeper
 from neurosim.continual_learner import ContinualLearner, Method, Shape
 from neurosim.errors import ConfigError, check_counts
-from neurosim.ranges import Count, NotNegative, Positive, Whole
+from neurosim.ranges import Count, NotNegative, Positive, Share, Whole
 
 Bedtime = Literal["task", "samples", "fatigue", "never"]
 Kind = Literal["predictive", "backprop"]
@@ -32,10 +32,10 @@ NIGHT = NightConfig(
 )  # fmt: skip
 """A night of one long cycle; the hippocampus stays, as an archive, and so no dreams are needed."""
 
-GYRUS = LamellaeConfig(cooperativity=0.05, volatility=1)
+GYRUS = LamellaeConfig(cooperativity=0.05, volatility=1, steady=0.12)
 """Fainter parts are written than by the fast memory, since the cortex misses them: the least at
-which no cell was an image's on the validation streams of two seeds. Cells wander by a count at
-dusk, so that the mean of many images does not stay beside one of them."""
+which no cell was an image's on the validation streams of two seeds. Cells that hold little wander
+by a count at dusk, so that the mean of many images does not stay beside one of them."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,9 @@ class Sleeping(Method):
         Of its dreams; see `PredictiveCortexConfig`.
     dream_weight : float
         How much a dream counts beside a lesson.
+    capture : float
+        Share of a night's steps over which the cortex captures what they have written; at 0 it
+        answers with it at once (see `SynapticCapture`).
     night : NightConfig
     bedtime : str
         "task": a night after every task; "samples": after every `day` samples; "fatigue": when
@@ -99,6 +102,7 @@ class Sleeping(Method):
     styles: Whole = 0
     recognition: NotNegative = 0.0
     dream_weight: NotNegative = 1.0
+    capture: Share = 0.15
     night: NightConfig = NIGHT
     bedtime: Bedtime = "task"
     day: Count = 6000

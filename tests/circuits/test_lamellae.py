@@ -255,6 +255,30 @@ def test_what_a_day_has_written_wanders_by_night_and_only_that(bits, volatility)
     np.testing.assert_array_equal(lamellae.weights, now)
 
 
+@pytest.mark.parametrize("bits", [4, 8])
+def test_cells_that_hold_much_are_steady(bits):
+    """Those whose weights come to what a quarter of the inputs give, if all of it is driven."""
+    config = LamellaeConfig(2, 8, 2, 1, bits, strongest=0.7, least_wins=1, cooperativity=0.0)
+    wandering, part, none = (
+        Lamellae(replace(config, volatility=1, steady=share), (3, 3, 2), np.random.default_rng(0))
+        for share in (1.0, 0.25, 0.0)
+    )
+    before = Lamellae(config, (3, 3, 2), np.random.default_rng(0))
+    patterns = sheet_of(60) * (np.random.default_rng(2).random((60, 3, 3, 2)) < 0.5)
+    labels = np.random.default_rng(1).integers(2, size=60)
+    for each in (wandering, part, none, before):
+        each.observe(patterns.astype(np.float32), labels)
+        each.settle()
+    drive = before.weights.sum(axis=3) * (0.7 / config.most)
+    little = (drive > 0) & (drive < np.sqrt(0.25 * 8))
+    assert 5 < little.sum() < (drive > 0).sum() - 5
+    np.testing.assert_array_equal((part.weights != before.weights).any(axis=3), little)
+    np.testing.assert_array_equal(part.weights[little], wandering.weights[little])
+    np.testing.assert_array_equal(none.weights, before.weights)
+    n = part.ledger.weight_writes - before.ledger.weight_writes
+    assert n == (before.weights[little] > 0).sum()
+
+
 def test_what_is_usual_at_an_age_is_the_mean_distance_to_the_next():
     lamellae = Lamellae(LamellaeConfig(2, 8, 3, 1), (3, 3, 2), np.random.default_rng(0))
     patterns = sheet_of(5)
@@ -342,6 +366,7 @@ def test_one_exposure_is_enough_and_more_are_better():
         (lambda: LamellaeConfig(cooperativity=float("nan")), "0 to below 1"),
         (lambda: LamellaeConfig(least_wins=0), "1 or more"),
         (lambda: LamellaeConfig(volatility=-1), "0 or more"),
+        (lambda: LamellaeConfig(steady=1.5), "steady"),
         (lambda: LamellaeConfig(volatility=8), "at most 7 counts of 4 bits"),
         (lambda: Lamellae(LamellaeConfig(), (2, 7, 4), np.random.default_rng(0)), "lower it"),
     ],

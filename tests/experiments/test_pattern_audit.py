@@ -159,10 +159,14 @@ def test_no_cell_is_an_image_s_where_faint_parts_are_not_written(budget, seed):
 
 @pytest.mark.compiled
 def test_no_cell_that_has_wandered_is_an_image_s():
-    """Where faint parts are written some cells are; a day's end moves every one of them away."""
+    """Where faint parts are written some cells are; a day's end moves every one of them away.
+
+    For that it is enough that those wander which hold little.
+    """
     written = {"cooperativity": 0.0, "least_wins": 2}
     assert lived(348_000, 4, **written)["cells_verbatim"] >= 1
     assert lived(348_000, 4, **written, volatility=1)["cells_verbatim"] == 0
+    assert lived(348_000, 4, **written, volatility=1, steady=0.25)["cells_verbatim"] == 0
 
 
 def test_an_empty_memory_holds_nothing_to_audit():

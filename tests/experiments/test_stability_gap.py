@@ -49,9 +49,11 @@ def test_who_is_looked_at_sleeps_the_same_and_who_has_no_replay_of_the_old_loses
 
 @pytest.mark.compiled
 def test_a_night_that_begins_gently_shakes_old_classes_less():
-    config = Config(steps=100, every=10, arms=("night", "gentle night"), seeds=(0, 2), workers=1)
-    lost = stability_gap.run(config).metrics()
-    assert lost["fall_inside_gentle_night"] < 0.8 * lost["fall_inside_night"]
+    arms = ("written at once", "gentle night")
+    lost = stability_gap.run(
+        Config(steps=100, every=10, arms=arms, seeds=(0, 2), workers=1)
+    ).metrics()
+    assert lost["fall_inside_gentle_night"] < 0.8 * lost["fall_inside_written_at_once"]
 
 
 @pytest.mark.parametrize(
