@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,18 +11,17 @@ from numpy.typing import NDArray
 
 from circuits.bidirectional import BidirectionalNetwork
 from circuits.dream_origins import Origins, origins_of, remembering, traced_back
+from circuits.dusk_and_dawn import DuskAndDawn
 from circuits.image_items import UNKNOWN, Array, Mask, checked, glimpses, read, written
 from circuits.inferred import Inferred, Precisions
 from circuits.predictive_cortex_config import PredictiveCortexConfig
 from circuits.style_cells import StyleCells
-from circuits.synaptic_capture import SynapticCapture
 from neurosim.contracts import Completion
 from neurosim.errors import InputError
 from neurosim.randomness import Streams
-from neurosim.state import check_shapes
 
 
-class PredictiveCortex:
+class PredictiveCortex(DuskAndDawn):
     """Images and their classes in one bidirectional predictive-coding network.
 
     An item of the `Cortex` contract is an image and its class: grey levels 0..255 row by row, then
@@ -54,7 +52,8 @@ class PredictiveCortex:
         self.config = config or PredictiveCortexConfig()
         self.streams = Streams(self.config.seed)
         rng = self.streams.generator("predictive_cortex/weights")
-        self.network = BidirectionalNetwork(self.config.network, rng)
+        network = BidirectionalNetwork(self.config.network, rng)
+        super().__init__(network, self.config.capture)
         self.variance = [np.ones(n, self.network.dtype) for n in self.config.network.sizes]
         self.familiar = np.zeros(self.n_classes, dtype=np.bool_)
         self.styles = None
@@ -63,8 +62,6 @@ class PredictiveCortex:
                 self.n_classes, self.config.network.sizes[-2], self.config.styles,
                 self.config.memory / self.n_classes, self.streams.generator("styles"),
             )  # fmt: skip
-        self._at_dusk: dict[str, NDArray[Any]] | None = None
-        self._capture: SynapticCapture | None = None
 
     @property
     def n_pixels(self) -> int:
@@ -122,7 +119,7 @@ class PredictiveCortex:
             rng = self.streams.generator("predictive_cortex/views", step)
             view = images * glimpses(len(images), self.n_pixels, self.config.covered, rng)
         top, known = self._told(labels, len(images))
-        with self._capture.learning() if self._capture else nullcontext():
+        with self.learning():
             inferred = self.credit(view, images, top, known)
             if origins is not None:
                 inferred = traced_back(self.network, inferred, origins, self.config.recognition)
@@ -277,17 +274,6 @@ class PredictiveCortex:
         """Return the number of pixels: an examination shows the image and asks for the class."""
         return min(self.n_pixels, len(items))
 
-    def grow(self, seed: int) -> None:
-        """Keep the cortex of dusk; what the night learns is written beside it."""
-        self._at_dusk = {name: array.copy() for name, array in self._learnt.items()}
-        self.streams = Streams(seed)
-        self._tag()
-
-    @property
-    def growing(self) -> bool:
-        """Whether a night has begun that is neither merged nor discarded."""
-        return self._at_dusk is not None
-
     def learn(
         self,
         lessons: Sequence[Sequence[int]],
@@ -302,64 +288,14 @@ class PredictiveCortex:
         weight = np.concatenate([trust, np.full(len(dreams), self.config.dream_weight)])
         return self.study(images, labels, weight, pace, origins_of(dreams, len(lessons)))
 
-    @contextmanager
-    def dusk(self) -> Iterator[None]:
-        """Look at the cortex without what this night has written."""
-        if self._at_dusk is None:
-            yield
-            return
-        tonight = {name: array.copy() for name, array in self._learnt.items()}
-        self._put_back(self._at_dusk)
-        try:
-            yield
-        finally:
-            self._put_back(tonight)
-
-    def merge(self) -> None:
-        """Keep what the night has written and captured; it is over."""
-        self._at_dusk = None
-        self._untag()
-
-    def discard(self) -> None:
-        """Forget what the night has written; the cortex is as it was at dusk."""
-        self._untag()
-        if self._at_dusk is not None:
-            self._put_back(self._at_dusk)
-        self._at_dusk = None
-
     @property
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return weights, biases, moments, running variances and familiar classes by name.
-
-        With the seed of its views and, while a night goes on, the cortex of dusk under ``dusk/``
-        and what is not yet captured under ``tagged/``.
-        """
-        dusk = {f"dusk/{name}": array for name, array in (self._at_dusk or {}).items()}
-        return {**self._learnt, **dusk, **(self._capture.state if self._capture else {})}
-
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take a saved state back, and go on bit for bit as the cortex would have that was saved.
-
-        Raises
-        ------
-        InputError
-            When an array is missing or of another shape.
-        """
-        own = self._learnt
-        growing = any(name.startswith("dusk/") for name in state)
-        if growing:
-            own |= {f"dusk/{name}": array for name, array in self._learnt.items()}
-        if growing and self.config.capture:
-            own |= {f"tagged/{name}": array for name, array in self.network.state.items()}
-        check_shapes(self, own, state)
-        self._untag()
-        self._put_back(state)
-        if growing:
-            self._tag()
-        if self._capture:
-            self._capture.restore(state)
-        dusk = {name: np.array(state[name]) for name in own if name.startswith("dusk/")}
-        self._at_dusk = {name.removeprefix("dusk/"): array for name, array in dusk.items()} or None
+    def learnt(self) -> dict[str, NDArray[Any]]:
+        """Return weights, moments, running variances, styles, familiar classes and the seed."""
+        known: dict[str, NDArray[Any]] = {f"variance/{k}": v for k, v in enumerate(self.variance)}
+        known["familiar"] = self.familiar
+        known["seed"] = np.array([self.streams.seed], np.uint64)
+        styles = {} if self.styles is None else self.styles.state
+        return {**self.network.state, **known, **styles, **self.network.moments.state}
 
     # Its parts
 
@@ -367,29 +303,6 @@ class PredictiveCortex:
         """Become familiar with the classes of a batch."""
         _, known = self._told(labels, n)
         self.familiar[np.asarray(labels)[known]] = True
-
-    @property
-    def _learnt(self) -> dict[str, NDArray[Any]]:
-        known: dict[str, NDArray[Any]] = {f"variance/{k}": v for k, v in enumerate(self.variance)}
-        known["familiar"] = self.familiar
-        known["seed"] = np.array([self.streams.seed], np.uint64)
-        styles = {} if self.styles is None else self.styles.state
-        return {**self.network.state, **known, **styles, **self.network.moments.state}
-
-    def _tag(self) -> None:
-        """Let what is written from now on be captured slowly, if the configuration says so."""
-        if self.config.capture and self._capture is None:
-            self._capture = SynapticCapture(self.network, self.config.capture)
-
-    def _untag(self) -> None:
-        if self._capture is not None:
-            self._capture.end()
-        self._capture = None
-
-    def _put_back(self, state: Mapping[str, NDArray[Any]]) -> None:
-        for name, mine in self._learnt.items():
-            mine[...] = state[name]
-        self.streams = Streams(int(state["seed"][0]))
 
     def _told(self, labels: NDArray[np.integer] | None, n: int) -> tuple[Array | None, Mask | None]:
         if labels is None:
