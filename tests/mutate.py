@@ -50,6 +50,8 @@ PROJECTIONS, JOBS, CA3, NIGHT, CORTEX, BRAIN = (
     "circuits/language_cortex.py",
     "circuits/brain.py",
 )
+CAPTURE, DUSK = "circuits/synaptic_capture.py", "circuits/dusk_and_dawn.py"
+ON_CAPTURE = "tests/circuits/test_synaptic_capture.py"
 ON_PROJECTIONS = "tests/ground/test_projections.py"
 ON_HIPPOCAMPUS = "tests/circuits/test_hippocampus.py"
 ON_JOBS = "tests/ground/test_jobs.py"
@@ -235,6 +237,21 @@ MUTATIONS = (
     Mutation("rules/pc.py", "1 / (self.inference.nudge *", "1 / (1 *", ON_FAMILY + " in_place"),
     Mutation("rules/ipc.py", "predict(changed=reached)", "predict()", ON_FAMILY + " together"),
     Mutation("rules/zil.py", "step=1.0", "step=0.9", ON_FAMILY + " zil_is_backprop"),
+    Mutation(CAPTURE, "share) * (v - w)", "share) * v", ON_CAPTURE + " mean"),
+    Mutation(
+        CAPTURE, "            self.network.place(self.captured)", "            pass", ON_CAPTURE
+    ),
+    Mutation(CAPTURE, "            v[...] = w", "            pass", ON_CAPTURE),
+    Mutation(
+        DUSK, "state = {name: np.array(state[name])", "state = {name: state[name]", ON_CAPTURE
+    ),
+    Mutation(DUSK, "if growing and self.horizon:", "if self.horizon:", ON_CAPTURE),
+    Mutation(
+        "circuits/lamellae.py",
+        "self.config.fine * w, self.config.steady",
+        "w, self.config.steady",
+        "tests/circuits/test_lamellae.py steady",
+    ),
     # From here on: bugs put in at random that the suite once missed.
     Mutation(
         "neurosim/optimisers.py", "bias[j] += change", "bias[j] -= change", ON_FAMILY + " in_place"
