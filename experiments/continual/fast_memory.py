@@ -52,7 +52,8 @@ class FastMemory(Method):
         See `LamellaeConfig`: which parts are too faint to be written, and how many patterns a cell
         must stem from. Where there are no maps no part is faint.
     volatility, steady : int and float
-        See `LamellaeConfig`: by how much a cell wanders at dusk, and from what on it does not.
+        See `LamellaeConfig`: by how much a cell wanders at dusk, and from what on it does not, so
+        that none stays beside an image. Where there are no maps none wanders.
     maps : bool
         False: no maps; the pixels themselves drive four lamellae, a quarter of the image each. For
         images in which neighbours have nothing to do with each other.
@@ -72,8 +73,8 @@ class FastMemory(Method):
     room: bool = True
     cooperativity: PartialShare = LamellaeConfig.cooperativity
     least_wins: Count = LamellaeConfig.least_wins
-    volatility: Whole = LamellaeConfig.volatility
-    steady: Share = LamellaeConfig.steady
+    volatility: Whole = 1
+    steady: Share = 0.12
     maps: bool = True
 
     source: ClassVar[str] = "this project; circuits/lamellae.py"
@@ -166,8 +167,9 @@ class FastLearner:
         def lamellae(cells: int) -> Lamellae:
             config = LamellaeConfig(
                 shape.n_outputs, cells, extent, stride, method.bits, strongest, method.conscience,
-                room=method.room, least_wins=method.least_wins, volatility=method.volatility,
-                steady=method.steady, cooperativity=method.cooperativity if method.maps else 0.0,
+                room=method.room, least_wins=method.least_wins, steady=method.steady,
+                volatility=method.volatility if method.maps else 0,
+                cooperativity=method.cooperativity if method.maps else 0.0,
             )  # fmt: skip
             return Lamellae(config, sheet, rng)  # type: ignore[arg-type]
 
