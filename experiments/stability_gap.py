@@ -218,14 +218,19 @@ def plot(result: Result, axes: Axes) -> None:
         steps, own = result.config.looks(arm), colour(arm)
         mean = np.nanmean(lost, axis=(0, 1, 3))
         most = np.nanmax(lost, axis=(1, 3))  # (n_seeds, n_looks)
-        axes.plot(steps, mean, "--", color=own, label=f"{arm}: all old classes, mean")
-        axes.plot(steps, most.mean(axis=0), color=own, label=f"{arm}: the class that lost most")
+        axes.plot(steps, mean, "--", color=own, lw=1)
+        axes.plot(steps, most.mean(axis=0), color=own, label=arm)
         axes.fill_between(steps, most.min(axis=0), most.max(axis=0), color=own, alpha=0.15)
     axes.axhline(100 * BAR, color="0.4", linestyle=":", label="bar")
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     label(axes.xaxis, "step of the night")
     label(axes.yaxis, "lost of what was known at dusk", "%")
-    axes.legend(fontsize=7)
+    axes.legend(
+        fontsize=7,
+        title_fontsize=7,
+        title="the class that lost most\n(dashed: mean of all old classes)",
+    )
 
 
 def _by_class(sleeper: Sleeper, sheets: list[NDArray[np.uint8]], tests: list[Batch]) -> FloatArray:

@@ -43,7 +43,7 @@ def test_who_is_looked_at_sleeps_the_same_and_who_has_no_replay_of_the_old_loses
     stability_gap.plot(result, axes)
     drawn = {line.get_label(): line.get_ydata() for line in axes.get_lines()}
     worst = 100 * np.nanmax(falls(accuracy[0]), axis=(0, 2))
-    np.testing.assert_allclose(drawn["night: the class that lost most"], worst)
+    np.testing.assert_allclose(drawn["night"], worst)
     plt.close(figure)
 
 
