@@ -252,6 +252,12 @@ MUTATIONS = (
         "w, self.config.steady",
         "tests/circuits/test_lamellae.py steady",
     ),
+    Mutation(
+        "experiments/__main__.py",
+        "signal.signal(signal.SIGINT, _end)",
+        "pass",
+        "tests/experiments/test_interrupts.py callback",
+    ),
     # From here on: bugs put in at random that the suite once missed.
     Mutation(
         "neurosim/optimisers.py", "bias[j] += change", "bias[j] -= change", ON_FAMILY + " in_place"
