@@ -7,14 +7,15 @@ import math
 import os
 import signal
 import sys
-from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from argparse import Action, ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType, ModuleType
+from typing import Any, cast
 
 from neurosim import __version__
 from neurosim.discovery import modules
-from neurosim.errors import CapacityError, NeurosimError, StorageError
+from neurosim.errors import CapacityError, ConfigError, NeurosimError, StorageError
 from neurosim.storage import atomic_write_text, check_place, is_refusal, json_text, storage_error
 
 
@@ -81,7 +82,34 @@ def _parser(commands: dict[str, ModuleType]) -> ArgumentParser:
             why = "a brain keeps its own seed" if "brain" in taken else "nothing is drawn"
             child.add_argument("--seed", type=int, metavar="N", help=f"ignored: {why}")
         child.add_argument("--json", metavar="FILE", help="write the numbers; - for stdout")
+        for action in child._actions:
+            if _is_place(action):
+                action.type = _named(name, action)
     return parser
+
+
+def _is_place(action: Action) -> bool:
+    """Return whether an argument is a file or a folder, as its type or its help calls it."""
+    words = action.metavar.split("|") if isinstance(action.metavar, str) else ()
+    return action.type is Path or "FILE" in words or "DIR" in words
+
+
+def _named(command: str, action: Action) -> Callable[[str], Any]:
+    """Return the type of a place without the empty one, which `Path` takes for the current folder.
+
+    It is nearly always a shell variable that is not set.
+    """
+    kind = cast(Callable[[str], Any], action.type or str)
+
+    def named(text: str) -> Any:
+        if not text:
+            raise ConfigError.expected(
+                command, action.dest, "a file or a folder", text,
+                "see whether a shell variable is not set; the current folder is .",
+            )  # fmt: skip
+        return kind(text)
+
+    return named
 
 
 def _parsed(parser: ArgumentParser, words: Sequence[str] | None) -> Namespace:
