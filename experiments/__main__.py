@@ -1,23 +1,14 @@
-"""The command line `neurosim`; commands are found by listing `experiments.commands`."""
+"""The entry of `neurosim`: Ctrl-C is one sentence, while the rest is imported too."""
 
-import math
 import os
-import signal
 import sys
-from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
-from pathlib import Path
 from types import FrameType, ModuleType
 
-from neurosim import __version__
-from neurosim.discovery import modules
-from neurosim.errors import CapacityError, NeurosimError, StorageError
-from neurosim.storage import atomic_write_text, check_place, is_refusal, json_text, storage_error
-
 INTERRUPTED = 130
+SENTENCE = "neurosim: interrupted; what was finished is kept"
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(words: list[str] | None = None) -> int:
     """Run one command.
 
     Returns
@@ -25,95 +16,34 @@ def main(words: Sequence[str] | None = None) -> int:
     int
         0; 2 for the user's mistake, in one sentence on stderr; 130 when interrupted.
     """
-    # Sums associate differently on more threads: on one, a seed gives the same bits everywhere,
-    # and matrices of this size are no slower.
-    os.environ["OMP_NUM_THREADS"] = "1"
-    commands = modules("experiments.commands")
-    arguments = _parsed(_parser(commands), words)
-    signal.signal(signal.SIGTERM, _terminated)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
     try:
-        if arguments.json not in (None, "-"):
-            check_place(arguments.json)
-        values = commands[arguments.command].run(arguments)
-        if arguments.json is not None:
-            _write_json(arguments.json, values)
-    except NeurosimError as error:
-        print(f"neurosim: {error}", file=sys.stderr)
-        return error.exit_code
+        return _command_line().run(words)
     except KeyboardInterrupt:
-        print("neurosim: interrupted; what was finished is kept", file=sys.stderr)
+        print(SENTENCE, file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        if not is_refusal(error):
-            raise
-        print(f"neurosim: {storage_error(error.filename or 'output', error)}", file=sys.stderr)
-        return StorageError.exit_code
-    except MemoryError as error:
-        print(
-            f"neurosim: memory: expected enough of it, got '{error or 'none left'}'; make the run "
-            "smaller or take fewer workers",
-            file=sys.stderr,
-        )
-        return CapacityError.exit_code
-    return 0
 
 
-def _parser(commands: dict[str, ModuleType]) -> ArgumentParser:
-    parser = ArgumentParser(
-        prog="neurosim", description="Simulate brains that learn by day and consolidate by night."
-    )
-    parser.add_argument("--version", action="version", version=f"neurosim {__version__}")
-    places = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, module in commands.items():
-        text = (module.__doc__ or "").strip().splitlines()[0]
-        child = places.add_parser(name, help=text, description=text)
-        module.add_arguments(child)
-        taken = {action.dest for action in child._actions}
-        if "seed" not in taken:
-            why = "a brain keeps its own seed" if "brain" in taken else "nothing is drawn"
-            child.add_argument("--seed", type=int, metavar="N", help=f"ignored: {why}")
-        child.add_argument("--json", metavar="FILE", help="write the numbers; - for stdout")
-    return parser
+def _command_line() -> ModuleType:
+    """Import the rest; an interrupt ends the process at once.
+
+    As an exception it may be lost (the import system drops what a callback raises) or be taken
+    for another fault (NumPy says that it is not installed well).
+    """
+    import signal  # Within the reach of `main`, as all that takes time.
+
+    heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # And not ignored.
+    if heard:
+        signal.signal(signal.SIGINT, _end)
+    from experiments import command_line
+
+    if heard:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    return command_line
 
 
-def _parsed(parser: ArgumentParser, words: Sequence[str] | None) -> Namespace:
-    """Parse the line; FIELD=VALUE may stand after options too, which argparse does not allow."""
-    arguments, rest = parser.parse_known_args(words)
-    takes_settings = hasattr(arguments, "settings")
-    strange = [word for word in rest if not takes_settings or word[0:1] == "-" or "=" not in word]
-    if strange:
-        wanted = "an option or FIELD=VALUE" if takes_settings else "an option of this command"
-        parser.error(
-            f"{arguments.command}: expected {wanted}, got {' '.join(strange)}; "
-            f"see neurosim {arguments.command} --help"
-        )
-    if rest:
-        arguments.settings = [*arguments.settings, *rest]
-    return arguments
-
-
-def _write_json(target: str, values: dict[str, object]) -> None:
-    text = json_text(_finite(values), indent=2)
-    if target == "-":
-        print(text)
-    else:
-        atomic_write_text(Path(target), text)
-
-
-def _finite(value: object) -> object:
-    """Replace what JSON cannot say (a criterion never reached is NaN) by null."""
-    if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _terminated(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _end(number: int, frame: FrameType | None) -> None:
+    os.write(2, f"{SENTENCE}\n".encode())  # Whatever was interrupted may hold sys.stderr.
+    os._exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -252,6 +252,18 @@ MUTATIONS = (
         "w, self.config.steady",
         "tests/circuits/test_lamellae.py steady",
     ),
+    Mutation(
+        "experiments/__main__.py",
+        "signal.signal(signal.SIGINT, _end)",
+        "pass",
+        "tests/experiments/test_interrupts.py callback",
+    ),
+    Mutation(
+        "experiments/command_line.py",
+        'or "DIR" in words',
+        "",
+        "tests/experiments/test_empty_places.py",
+    ),
     # From here on: bugs put in at random that the suite once missed.
     Mutation(
         "neurosim/optimisers.py", "bias[j] += change", "bias[j] -= change", ON_FAMILY + " in_place"

@@ -12,7 +12,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "file",
         nargs="?",
-        default="",
+        default=None,
         metavar="FILE",
         help="the day's text; default: the shipped diary",
     )
@@ -54,7 +54,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
     brain = arguments.out / "brain"
     night = NightConfig() if arguments.cycles is None else NightConfig(cycles=arguments.cycles)
     config = one_night.Config(
-        file=arguments.file,
+        file=arguments.file or "",
         arms=arms,
         seeds=tuple(range(arguments.seed, arguments.seed + arguments.seeds)),
         night=night,
