@@ -17,7 +17,7 @@ def main(words: list[str] | None = None) -> int:
         0; 2 for the user's mistake, in one sentence on stderr; 130 when interrupted.
     """
     try:
-        return _command_line().run(words)
+        return _command_line().execute(words)
     except KeyboardInterrupt:
         print(SENTENCE, file=sys.stderr)
         return INTERRUPTED

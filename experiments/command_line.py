@@ -19,7 +19,7 @@ from neurosim.errors import CapacityError, ConfigError, NeurosimError, StorageEr
 from neurosim.storage import atomic_write_text, check_place, is_refusal, json_text, storage_error
 
 
-def run(words: Sequence[str] | None = None) -> int:
+def execute(words: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns
