@@ -14,7 +14,8 @@ from safetensors.torch import save as save_tensors
 
 from circuits.brain_config import BrainConfig
 from circuits.entorhinal import EntorhinalConfig
-from circuits.hippocampus import Hippocampus, HippocampusConfig
+from circuits.hippocampus import Hippocampus
+from circuits.hippocampus_config import HippocampusConfig
 from circuits.language_cortex import LanguageCortex
 from circuits.language_model_files import language_model, load_language_model
 from circuits.night import CycleReport, DawnReport, Night

@@ -1,67 +1,19 @@
-"""The hippocampus: entorhinal cortex, dentate gyrus, CA3 and CA1 as one fast memory."""
+"""The hippocampus: a fast memory that writes in one shot, completes, replays and releases."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.ca1 import CA1, CA1Config
-from circuits.dentate_gyrus import DentateConfig, DentateGyrus
-from circuits.entorhinal import EntorhinalConfig, EntorhinalCortex
-from circuits.episodic_ca3 import BASE_DEPTH, Episode, EpisodicCA3, EpisodicCA3Config
+from circuits.episodic_ca3 import BASE_DEPTH, Episode
+from circuits.hippocampal_loop import HippocampalLoop
+from circuits.hippocampus_config import HippocampusConfig
 from neurosim.codes import SparseCode
 from neurosim.contracts import Completion, Gauge, Replay, Rule
 from neurosim.errors import CapacityError, ConfigError
-from neurosim.projections import SparseProjection
 from neurosim.randomness import Streams
-
-
-@dataclass(frozen=True)
-class HippocampusConfig:
-    """Sizes of the four regions, and the ablation of pattern separation.
-
-    Parameters
-    ----------
-    entorhinal, dentate, ca3, ca1 : configurations of the regions
-    longest : int [items]
-        Longest episode, the end mark included.
-    end : int
-        Item that ends every episode.
-    more : int
-        Item that ends what is left of a released episode: there was more.
-    gist : float
-        Share of a released episode's items, from its beginning, that stays as a fragment.
-    tolerance : float
-        Expected false winners among the k of a state at which the memory counts as full.
-    separation : bool
-        False by-passes the dentate gyrus; see `dense`.
-    """
-
-    entorhinal: EntorhinalConfig = field(default_factory=EntorhinalConfig)
-    dentate: DentateConfig = field(default_factory=DentateConfig)
-    ca3: EpisodicCA3Config = field(default_factory=EpisodicCA3Config)
-    ca1: CA1Config = field(default_factory=CA1Config)
-    longest: int = 126
-    end: int = 2
-    more: int = 0
-    gist: float = 0.2
-    tolerance: float = 1e-3
-    separation: bool = True
-
-    def dense(self, activity: float = 0.03) -> "HippocampusConfig":
-        """Return the ablation: no dentate gyrus, and CA3 codes that are dense (fraction active).
-
-        The mossy fibres then carry the entorhinal activity itself.
-        """
-        ca3 = replace(
-            self.ca3,
-            k_index=round(activity * self.ca3.n_index),
-            k_sequence=round(activity * self.ca3.n_sequence),
-            index_bias=0.0,
-        )
-        return replace(self, ca3=ca3, separation=False)
 
 
 @dataclass(frozen=True)
@@ -85,12 +37,10 @@ class Recollection:
     fragment: bool
 
 
-class Hippocampus:
+class Hippocampus(HippocampalLoop):
     """A fast, parametric memory for sequences of items (tokens).
 
-    Wake: entorhinal -> dentate gyrus -> CA3, one exposure. Recall and replay: CA3 -> CA1 ->
-    entorhinal, and the item that was read out enters again through the dentate gyrus (the big
-    loop, Buzsaki 1996), so errors of one step do not grow along the chain. Nothing is kept but
+    An episode is written by one exposure and read out by walking the loop. Nothing is kept but
     synaptic counts, the homeostatic averages of the cells, and a few totals.
 
     Parameters
@@ -103,36 +53,13 @@ class Hippocampus:
     """
 
     def __init__(self, config: HippocampusConfig, rule: Rule, streams: Streams) -> None:
-        self.config, self._streams = config, streams
-        cortex, n_granule = config.entorhinal, config.dentate.n_units
-        self.entorhinal = EntorhinalCortex(cortex, streams.generator("entorhinal"))
-        self.dentate = DentateGyrus(
-            config.dentate, cortex.n_units, streams.generator("dentate_gyrus")
-        )
-        n_mossy = n_granule if config.separation else cortex.n_units
-        self.ca3 = EpisodicCA3(config.ca3, n_mossy, cortex.n_item, rule, streams.generator("ca3"))
-        self.ca1 = CA1(
-            config.ca1, config.ca3.n_sequence, cortex.n_item, rule, streams.generator("ca1")
-        )
+        super().__init__(config, rule, streams)
+        self._streams = streams
         self.n_recruited = 0
         self.n_episodes = 0
         self.n_fragments = 0
         self.n_items = 0
         self.longest = 0
-
-    @property
-    def plastic(self) -> tuple[SparseProjection, ...]:
-        """The projections that hold memories."""
-        return (*self.ca3.plastic, self.ca1.schaffer)
-
-    def mature(self, sequences: Sequence[Sequence[int]]) -> None:
-        """Develop: cells learn their usual drive from sequences that are not remembered."""
-        layers = [self.entorhinal.encode(items) for items in sequences if items]
-        if self.config.separation:
-            for layer in layers:
-                self.dentate.mature(layer)
-        for layer in layers:
-            self.ca3.mature(*self._mossy_input(layer))
 
     def store(self, items: Sequence[int], salience: float = 0.0) -> int:
         """Write one sequence in one shot; return the synaptic events.
@@ -174,7 +101,7 @@ class Hippocampus:
             return None
         codes = [self.entorhinal.item(item) for item in cue]
         index, _ = self.ca3.complete(codes, self._states(cue, None))
-        replay = self._run(index, settled=True)
+        replay = self._walk(index, True, self.longest)
         found = len(set(cue) & set(replay.items)) / len(set(cue))
         confidence = replay.confidence * found
         return Recollection(tuple(replay.items), replay.trace, confidence, replay.fragment)
@@ -196,7 +123,9 @@ class Hippocampus:
 
         At a low level of acetylcholine the deep memories come first, at a high one all alike.
         """
-        return [self._run(*self.ca3.spontaneous(rng, acetylcholine)) for _ in range(n)]
+        return [
+            self._walk(*self.ca3.spontaneous(rng, acetylcholine), self.longest) for _ in range(n)
+        ]
 
     def strengthen(self, items: Sequence[int]) -> None:
         """Deepen the attractor of a sequence met again, by one count."""
@@ -305,54 +234,6 @@ class Hippocampus:
         self.ca3.fatigue[...] = state["fatigue"]
         totals = (int(total) for total in state["totals"])
         self.n_recruited, self.n_episodes, self.n_fragments, self.n_items, self.longest = totals
-
-    def separation(self, items: Sequence[int]) -> dict[str, NDArray[Any]]:
-        """Return the patterns of a sequence region by region, ``(n_steps, n_units)`` each."""
-        layer = self.entorhinal.encode(items)
-        granules, z = self._mossy_input(layer)
-        states = self.ca3.detonate(granules, z)
-        return {
-            "entorhinal": layer,
-            "dentate gyrus": np.stack([code.to_dense() for code in granules]),
-            "CA3": np.stack([code.to_dense() for code in states]),
-        }
-
-    def _mossy_input(
-        self, layer: NDArray[np.float32]
-    ) -> tuple[list[SparseCode], NDArray[np.float32]]:
-        if not self.config.separation:
-            return [SparseCode.from_dense(row) for row in layer], layer
-        z = self.dentate.normalised(layer)
-        return [self.dentate.inhibition.winners(row) for row in z], z
-
-    def _states(self, items: Sequence[int], index: SparseCode | None) -> tuple[SparseCode, ...]:
-        granules, z = self._mossy_input(self.entorhinal.encode(items))
-        gating = None if index is None else self.ca3.gating(index)
-        return tuple(self.ca3.detonate(granules, z, gating))
-
-    def _run(self, index: SparseCode, settled: bool) -> Replay:
-        context = self.entorhinal.silence()
-        gating = self.ca3.gating(index)
-        state, agreement = self.ca3.first_state(gating)
-        items: list[int] = []
-        states: list[SparseCode] = []
-        item = self.config.end
-        agreements = [agreement]
-        while len(items) < self.longest:
-            item, _ = self.entorhinal.decode(self.ca1.decode(state))
-            layer = self.entorhinal.activity(item, context)[None]
-            state = self.ca3.detonate(*self._mossy_input(layer), gating)[0]
-            states.append(state)
-            if item in (self.config.end, self.config.more):
-                break
-            items.append(item)
-            context = self.entorhinal.advance(context, item)
-            state, agreement = self.ca3.next_state(gating, state)
-            agreements.append(agreement)
-        valid = settled and 0 < len(items) < self.longest
-        confidence = float(np.mean(agreements))
-        trace = Episode(index, tuple(states))
-        return Replay(tuple(items), confidence, valid, trace, item == self.config.more)
 
     def _write(self, index: SparseCode, items: Sequence[int], depth: int, sign: int) -> int:
         episode = Episode(index, self._states(items, index))

@@ -1,8 +1,6 @@
 """The language cortex: a transformer that is surprised, dreams, recalls and learns at night."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
+from circuits.night_growth import NightGrowth, PlasticityConfig
 from circuits.transformer import Cache, Transformer
 from neurosim.contracts import Completion
 from neurosim.errors import ConfigError, NumericalError
@@ -25,38 +24,7 @@ LONGEST_DREAM = 40
 PAD, BEGIN, END = "<|pad|>", "<|begin|>", "<|end|>"
 
 
-@dataclass(frozen=True)
-class PlasticityConfig:
-    """How the cortex learns at night.
-
-    Parameters
-    ----------
-    neurons : int
-        Neurons that every block grows in a night; they are all that the night may write.
-    rate : float
-        Step size of AdamW (Loshchilov & Hutter, 2019).
-    clip : float
-        Largest norm of a gradient.
-    dream_weight : float
-        Weight of the distillation from dreams against the lessons of the replay.
-    silence : float
-        Weight of what the grown neurons say in dreams, squared: they should be silent on the old.
-    opening : float
-        Share of a lesson, from its beginning, that nothing before it can predict.
-    opening_weight : float
-        Weight of these tokens against the rest.
-    """
-
-    neurons: int = 64
-    rate: float = 5e-3
-    clip: float = 1.0
-    dream_weight: float = 4.0
-    silence: float = 0.02
-    opening: float = 0.2
-    opening_weight: float = 0.1
-
-
-class LanguageCortex:
+class LanguageCortex(NightGrowth):
     """A language model as a slow memory.
 
     Parameters
@@ -74,11 +42,10 @@ class LanguageCortex:
         tokenizer: Tokenizer,
         plasticity: PlasticityConfig | None = None,
     ) -> None:
-        self.network, self.tokenizer = network.eval(), tokenizer
+        super().__init__(network.eval(), plasticity or PlasticityConfig())
+        self.tokenizer = tokenizer
         tokenizer.encode_special_tokens = True  # A mark within a text is text.
-        self.plasticity = plasticity or PlasticityConfig()
         self.pad, self.begin, self.end = marks_of(tokenizer)
-        self.optimiser: torch.optim.AdamW | None = None
         self._starts_word = _word_starts(tokenizer)
         network.requires_grad_(False)
 
@@ -146,11 +113,6 @@ class LanguageCortex:
                 dreams.append((*cue, *dream.items))
         return dreams
 
-    def grow(self, seed: int) -> None:
-        """Grow the neurons this night may write, silent at first, and their optimiser."""
-        self.network.grow(self.plasticity.neurons, torch.Generator().manual_seed(seed))
-        self._start_optimiser()
-
     def learn(
         self,
         lessons: Sequence[Sequence[int]],
@@ -203,81 +165,9 @@ class LanguageCortex:
         return float(loss.detach())
 
     @property
-    def growing(self) -> bool:
-        """Whether something has grown that is not merged yet."""
-        return self.optimiser is not None
-
-    @contextmanager
-    def dusk(self) -> Iterator[None]:
-        """Look at the cortex without what this night has written."""
-        parts = self.network.feed_forwards()
-        grown = [part.grown for part in parts]
-        for part in parts:
-            part.grown = None
-        try:
-            yield
-        finally:
-            for part, neurons in zip(parts, grown, strict=True):
-                part.grown = neurons
-
-    def merge(self) -> None:
-        """Make what has grown part of the cortex; the night is over."""
-        self.network.merge()
-        self.optimiser = None
-
-    def discard(self) -> None:
-        """Forget what has grown; the cortex is as it was at dusk."""
-        for part in self.network.feed_forwards():
-            part.grown = None
-        self.optimiser = None
-
-    @property
     def state(self) -> dict[str, NDArray[Any]]:
         """Return the weights by name."""
         return {k: v.detach().numpy() for k, v in self.network.state_dict().items()}
-
-    def save_growth(self) -> dict[str, Tensor]:
-        """Return what has grown this night and the optimiser's moments, by name."""
-        if self.optimiser is None:
-            return {}
-        tensors: dict[str, Tensor] = {}
-        for name, parameter in self._named_writable():
-            tensors[f"weight/{name}"] = parameter.detach()
-            for key, value in self.optimiser.state.get(parameter, {}).items():
-                tensors[f"{key}/{name}"] = value
-        return tensors
-
-    def load_growth(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take back what `save_growth` returned; nothing for an empty mapping."""
-        if not tensors:
-            return
-        n = len(tensors["weight/0.gate"])
-        self.network.grow(n, torch.Generator())
-        self._start_optimiser()
-        assert self.optimiser is not None
-        for name, parameter in self._named_writable():
-            parameter.data.copy_(tensors[f"weight/{name}"])
-            moments = {
-                key.split("/")[0]: value.clone()
-                for key, value in tensors.items()
-                if key.endswith(f"/{name}") and not key.startswith("weight/")
-            }
-            if moments:
-                self.optimiser.state[parameter] = moments
-
-    def _named_writable(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
-        for block, part in enumerate(self.network.feed_forwards()):
-            if part.grown is not None:
-                for name in ("gate", "up", "down"):
-                    yield f"{block}.{name}", part.grown[name]
-
-    def _writable(self) -> list[torch.nn.Parameter]:
-        return [parameter for _, parameter in self._named_writable()]
-
-    def _start_optimiser(self) -> None:
-        self.optimiser = torch.optim.AdamW(
-            self._writable(), lr=self.plasticity.rate, betas=(0.9, 0.98), weight_decay=0.0
-        )
 
     def _lesson_loss(self, lessons: Sequence[Sequence[int]], trust: Sequence[float]) -> Tensor:
         batch = self._batch(lessons)

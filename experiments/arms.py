@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from circuits.brain import Brain
 from circuits.brain_config import BrainConfig
-from circuits.language_cortex import PlasticityConfig
 from circuits.night import Burst, Night, NightConfig
+from circuits.night_growth import PlasticityConfig
 from experiments.childhood import DATA, MODEL, heldout_perplexity, shipped_facts
 from experiments.examination import cloze, examine_items
 from neurosim.errors import CapacityError, ConfigError, StorageError, nearest_name

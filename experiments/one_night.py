@@ -12,8 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from circuits.language_cortex import PlasticityConfig
 from circuits.night import NightConfig
+from circuits.night_growth import PlasticityConfig
 from experiments.arms import ARMS, ArmConfig, ArmResult, run_arm
 from experiments.childhood import DATA
 from experiments.examination import examine_items, read_day

@@ -51,6 +51,7 @@ PROJECTIONS, JOBS, CA3, NIGHT, CORTEX, BRAIN = (
     "circuits/brain.py",
 )
 CAPTURE, DUSK = "circuits/synaptic_capture.py", "circuits/dusk_and_dawn.py"
+GROWTH = "circuits/night_growth.py"
 ON_CAPTURE = "tests/circuits/test_synaptic_capture.py"
 ON_PROJECTIONS = "tests/ground/test_projections.py"
 ON_HIPPOCAMPUS = "tests/circuits/test_hippocampus.py"
@@ -158,7 +159,7 @@ MUTATIONS = (
     ),
     Mutation(JOBS, "kept.put(places[k], pack(result))", "pass", ON_JOBS),
     Mutation(
-        CORTEX,
+        GROWTH,
         'tensors[f"{key}/{name}"] = value',
         "pass",
         f"{ON_CORTEX} interrupted",

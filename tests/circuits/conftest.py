@@ -8,8 +8,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from circuits.dentate_gyrus import DentateConfig
 from circuits.entorhinal import EntorhinalConfig
 from circuits.episodic_ca3 import EpisodicCA3Config
-from circuits.hippocampus import Hippocampus, HippocampusConfig
-from circuits.language_cortex import BEGIN, END, PAD, LanguageCortex, PlasticityConfig
+from circuits.hippocampus import Hippocampus
+from circuits.hippocampus_config import HippocampusConfig
+from circuits.language_cortex import BEGIN, END, PAD, LanguageCortex
+from circuits.night_growth import PlasticityConfig
 from circuits.transformer import Transformer, TransformerConfig
 from neurosim.randomness import Streams
 from rules.willshaw import Willshaw

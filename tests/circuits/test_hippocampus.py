@@ -7,7 +7,8 @@ import pytest
 
 from circuits.dentate_gyrus import DentateConfig
 from circuits.episodic_ca3 import EpisodicCA3Config
-from circuits.hippocampus import Hippocampus, HippocampusConfig
+from circuits.hippocampus import Hippocampus
+from circuits.hippocampus_config import HippocampusConfig
 from neurosim.codes import SparseCode
 from neurosim.errors import CapacityError, ConfigError
 from neurosim.hdf5 import pack_hdf5, unpack_hdf5
